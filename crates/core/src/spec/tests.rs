@@ -1,0 +1,237 @@
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use super::*;
+use crate::port::Protocol;
+
+fn meaning(text: &str) -> Vec<String> {
+    let mappings = PortSpec::parse(text).unwrap().mappings(&HostAddresses::loopback()).unwrap();
+    mappings.iter().map(ToString::to_string).collect()
+}
+
+fn refusal(text: &str) -> String {
+    let error = PortSpec::parse(text).unwrap_err();
+    format!("{error}\nhint: {}", error.hint())
+}
+
+#[test]
+fn a_port_alone_is_a_tcp_node_port_on_localhost() {
+    assert_eq!(meaning("30999"), ["localhost:30999/tcp -> 30999"]);
+}
+
+#[test]
+fn host_port_and_address_come_before_the_target() {
+    assert_eq!(meaning("8080:30080"), ["localhost:8080/tcp -> 30080"]);
+    assert_eq!(meaning("127.0.0.1:8080:30080/udp"), ["127.0.0.1:8080/udp -> 30080"]);
+    assert_eq!(meaning("[::1]:8080:30080"), ["[::1]:8080/tcp -> 30080"]);
+    assert_eq!(meaning("0.0.0.0:30080"), ["0.0.0.0:30080/tcp -> 30080"]);
+    assert_eq!(meaning("localhost:30080"), ["localhost:30080/tcp -> 30080"]);
+}
+
+#[test]
+fn both_protocols_and_ranges_are_many_mappings() {
+    assert_eq!(meaning("53:30053/tcp+udp"), ["localhost:53/tcp -> 30053", "localhost:53/udp -> 30053"]);
+    assert_eq!(meaning("8000-8001:30000-30001"), ["localhost:8000/tcp -> 30000", "localhost:8001/tcp -> 30001"]);
+    assert_eq!(meaning("1-65535").len(), 65_535);
+}
+
+#[test]
+fn a_container_port_names_its_container() {
+    assert_eq!(meaning("node/k3d-c-server-0:6443"), ["localhost:6443/tcp -> node/k3d-c-server-0:6443"]);
+    assert_eq!(meaning("16443:node/my_node.1:6443"), ["localhost:16443/tcp -> node/my_node.1:6443"]);
+}
+
+#[test]
+fn services_and_pods_are_read_and_not_supported_yet() {
+    for (text, printed) in [
+        ("8080:svc/web.shop:http", "8080:svc/web.shop:http"),
+        ("svc/web", "svc/web"),
+        ("svc/web:80/udp", "svc/web:80/udp"),
+        ("pod/web-0.shop:8080", "pod/web-0.shop:8080"),
+        ("127.0.0.1:8080:service/web:http", "127.0.0.1:8080:svc/web:http"),
+    ] {
+        let spec = PortSpec::parse(text).unwrap();
+        assert_eq!(spec.to_string(), printed);
+        assert!(spec.mappings(&HostAddresses::loopback()).is_err(), "{text}");
+    }
+    let error = PortSpec::parse("svc/web").unwrap().mappings(&HostAddresses::loopback()).unwrap_err();
+    assert_snapshot!(error, @"`svc/web`: Services are not supported as targets yet");
+}
+
+#[test]
+fn errors_point_at_the_place() {
+    assert_snapshot!(refusal("70000"), @"
+    `70000`: not a port: ports are 1 to 65535
+      70000
+      ^^^^^
+    hint: a port is written [ADDRESS:][HOSTPORT:]TARGET[/PROTOCOL], as 30999, 8080:30080 or 127.0.0.1:8080:30080/tcp
+    ");
+    assert_snapshot!(refusal("8080:0/tcp"), @"
+    `0`: not a port: ports are 1 to 65535
+      8080:0/tcp
+           ^
+    hint: a port is written [ADDRESS:][HOSTPORT:]TARGET[/PROTOCOL], as 30999, 8080:30080 or 127.0.0.1:8080:30080/tcp
+    ");
+    assert_snapshot!(refusal("30020-30000"), @"
+    `30020-30000`: the range is reversed: the first port is above the last
+      30020-30000
+      ^^^^^^^^^^^
+    hint: write the lower port first, as 30000-30020
+    ");
+    assert_snapshot!(refusal("8000-8001:30000-30009"), @"
+    `30000-30009`: 2 host ports for 10 target ports
+      8000-8001:30000-30009
+                ^^^^^^^^^^^
+    hint: give both ranges the same length, as 8000-8020:30000-30020, or name one only
+    ");
+    assert_snapshot!(refusal("30999/sctp"), @"
+    `sctp`: not a protocol
+      30999/sctp
+            ^^^^
+    hint: the protocols are tcp, udp and tcp+udp, as 30998/udp
+    ");
+    assert_snapshot!(refusal("300.0.0.1:80:80"), @"
+    `300.0.0.1`: not an IP address
+      300.0.0.1:80:80
+      ^^^^^^^^^
+    hint: an address is written 127.0.0.1, [::1] or localhost
+    ");
+    assert_snapshot!(refusal("::1:8080:30080"), @"
+    `::1:8080:30080`: an IPv6 address needs brackets
+      ::1:8080:30080
+      ^^^^^^^^^^^^^^
+    hint: write it as [::1]:8080:30080
+    ");
+    assert_snapshot!(refusal("8080:ingress/web"), @"
+    `ingress`: not a kind of target
+      8080:ingress/web
+           ^^^^^^^
+    hint: the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT and node/CONTAINER:PORT
+    ");
+    assert_snapshot!(refusal("svc/Web"), @"
+    `Web`: not a name: lower-case letters, digits and dashes, with a letter or digit at both ends
+      svc/Web
+          ^^^
+    hint: Kubernetes' names are like web or web.shop, `kubectl get services -A` lists them
+    ");
+    assert_snapshot!(refusal("pod/web"), @"
+    the target's port is missing
+      pod/web
+             ^
+    hint: add the port, as pod/web.shop:8080 or node/k3d-mycluster-server-0:6443
+    ");
+    assert_snapshot!(refusal("8080:"), @"
+    not a port: ports are 1 to 65535
+      8080:
+           ^
+    hint: a port is written [ADDRESS:][HOSTPORT:]TARGET[/PROTOCOL], as 30999, 8080:30080 or 127.0.0.1:8080:30080/tcp
+    ");
+}
+
+#[test]
+fn every_fault_has_its_kind() {
+    for (text, kind) in [
+        ("", SpecErrorKind::Empty),
+        ("0", SpecErrorKind::Port),
+        ("http", SpecErrorKind::TargetKind),
+        ("-1", SpecErrorKind::Port),
+        ("+80", SpecErrorKind::Port),
+        ("30000-", SpecErrorKind::Port),
+        ("1:2:3", SpecErrorKind::Rest),
+        ("fe80::1:80", SpecErrorKind::Brackets),
+        ("[::g]:80", SpecErrorKind::Address),
+        ("[::1]80", SpecErrorKind::Port),
+        ("svc/", SpecErrorKind::Name),
+        ("svc/web.", SpecErrorKind::Name),
+        ("svc/web:99999", SpecErrorKind::Port),
+        ("node/:80", SpecErrorKind::Container),
+        ("node/n", SpecErrorKind::TargetPort),
+        ("80/", SpecErrorKind::Protocol),
+        ("8000-8001:svc/web", SpecErrorKind::Lengths { host: 2, target: 1 }),
+        ("３０", SpecErrorKind::Port),
+    ] {
+        assert_eq!(PortSpec::parse(text).unwrap_err().kind, kind, "{text}");
+    }
+}
+
+#[test]
+fn a_selector_matches_what_it_does_not_say() {
+    let local = |protocol| Local { addresses: HostAddresses::loopback(), port: Port::new(30998).unwrap(), protocol };
+    let matches = |text: &str, protocol| Selector::parse(text).unwrap().matches(&local(protocol));
+    assert!(matches("30998", Protocol::Udp) && matches("30998", Protocol::Tcp));
+    assert!(matches("30998/udp", Protocol::Udp) && !matches("30998/udp", Protocol::Tcp));
+    assert!(matches("30000-31000", Protocol::Udp) && !matches("30999", Protocol::Udp));
+    assert!(matches("localhost:30998", Protocol::Udp) && matches("[::1]:30998", Protocol::Udp));
+    assert!(!matches("0.0.0.0:30998", Protocol::Udp));
+    assert_eq!(Selector::parse("30998:80").unwrap_err().kind, SpecErrorKind::Rest);
+}
+
+fn port() -> impl Strategy<Value = Port> {
+    (1..=u16::MAX).prop_map(|number| Port::new(number).unwrap())
+}
+
+fn bind() -> impl Strategy<Value = Bind> {
+    prop_oneof![Just(Bind::Localhost), any::<IpAddr>().prop_map(Bind::Address)]
+}
+
+fn protocols() -> impl Strategy<Value = Protocols> {
+    prop_oneof![Just(Protocols::Tcp), Just(Protocols::Udp), Just(Protocols::Both)]
+}
+
+fn label() -> impl Strategy<Value = String> {
+    "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?"
+}
+
+fn object_name() -> impl Strategy<Value = ObjectName> {
+    (label(), proptest::option::of(label())).prop_map(|(name, namespace)| ObjectName { name, namespace })
+}
+
+fn service_port() -> impl Strategy<Value = ServicePort> {
+    prop_oneof![port().prop_map(ServicePort::Number), "[a-z]([a-z0-9-]{0,10}[a-z0-9])?".prop_map(ServicePort::Name)]
+}
+
+/// A target and host ports that fit it.
+fn ends() -> impl Strategy<Value = (Option<PortRange>, TargetSpec)> {
+    let single = |target: TargetSpec| (proptest::option::of(port().prop_map(PortRange::single)), Just(target));
+    let ranges = (1u16..=u16::MAX, 1u16..=u16::MAX, 0u16..1000, any::<bool>()).prop_map(|(a, b, length, host)| {
+        let range = |first: u16| {
+            let length = length.min(u16::MAX - a.max(b));
+            PortRange::new(Port::new(first).unwrap(), Port::new(first + length).unwrap()).unwrap()
+        };
+        (host.then(|| range(a)), TargetSpec::NodePorts(range(b)))
+    });
+    let service = (object_name(), proptest::option::of(service_port()))
+        .prop_flat_map(move |(name, port)| single(TargetSpec::Service { name, port }));
+    let pod = (object_name(), port()).prop_flat_map(move |(name, port)| single(TargetSpec::Pod { name, port }));
+    let node = ("[a-zA-Z0-9][a-zA-Z0-9_.-]{0,20}", port())
+        .prop_flat_map(move |(container, port)| single(TargetSpec::Node { container, port }));
+    prop_oneof![ranges, service, pod, node]
+}
+
+proptest! {
+    #[test]
+    fn display_and_parse_are_inverse(
+        bind in proptest::option::of(bind()),
+        (host, target) in ends(),
+        protocols in proptest::option::of(protocols()),
+    ) {
+        let spec = PortSpec { bind, host, target, protocols };
+        prop_assert_eq!(PortSpec::parse(&spec.to_string()).unwrap(), spec);
+    }
+
+    #[test]
+    fn no_input_panics_and_errors_point_inside(text in any::<String>()) {
+        if let Err(error) = PortSpec::parse(&text) {
+            prop_assert!(text.get(error.at.clone()).is_some());
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_likely_input_panics(text in "[0-9a-f:./\\[\\]+-]{0,24}|(svc|pod|node)/[a-z0-9.:/-]{0,16}") {
+        match PortSpec::parse(&text) {
+            Ok(spec) => prop_assert_eq!(PortSpec::parse(&spec.to_string()).unwrap(), spec),
+            Err(error) => prop_assert!(text.get(error.at).is_some()),
+        }
+    }
+}

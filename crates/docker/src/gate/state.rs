@@ -1,0 +1,139 @@
+//! A gate's state file, written and read from outside, whether the gate runs or not.
+//!
+//! The engine takes and gives files as tar archives. It writes through a read-only root where the path is in a volume.
+//! The file is not replaced atomically, so a gate that runs must be asked to change its state instead.
+
+use std::io::{self, Read};
+
+use bollard::body_full;
+use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
+use portgate_core::state::GateState;
+use tar::{Archive, Builder, Header};
+
+use crate::call::{self, CHANGE, Call, is_missing};
+use crate::engine::Engine;
+use crate::image::{NOBODY, STATE_DIRECTORY};
+
+/// Only the gate may read and write it.
+const MODE: u32 = 0o600;
+
+/// Why a gate's state could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be written as JSON.
+    #[error("cannot write down the state of {container}")]
+    Encode {
+        /// The gate's name.
+        container: String,
+        /// The cause.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The file is not what portgate writes.
+    #[error("cannot understand the state of {container}")]
+    Decode {
+        /// The gate's name.
+        container: String,
+        /// Where it goes wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The archive around the file is broken.
+    #[error("cannot pack or unpack the state of {container}")]
+    Archive {
+        /// The gate's name.
+        container: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The engine did not do it.
+    #[error(transparent)]
+    Engine(#[from] call::Error),
+}
+
+impl Error {
+    /// What may mend it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Decode { .. } => Some("a newer portgate may have written it: use that version"),
+            Self::Encode { .. } | Self::Archive { .. } => None,
+            Self::Engine(error) => error.hint(),
+        }
+    }
+}
+
+impl Engine {
+    /// Writes the state file of a gate that does not run.
+    pub async fn write_state(&self, container: &str, state: &GateState) -> Result<(), Error> {
+        let json = serde_json::to_vec(state);
+        let json = json.map_err(|source| Error::Encode { container: container.to_owned(), source })?;
+        let archive = pack(&file_name(container), &json);
+        let archive = archive.map_err(|source| Error::Archive { container: container.to_owned(), source })?;
+        let options = UploadToContainerOptionsBuilder::new().path(STATE_DIRECTORY).build();
+        let upload = self.docker.upload_to_container(container, Some(options), body_full(archive));
+        Ok(Call::new("write the state of", container, CHANGE).make(upload).await?)
+    }
+
+    /// Reads the state file of a gate, whether it runs or not; none if there is no file, or no gate.
+    pub async fn read_state(&self, container: &str) -> Result<Option<GateState>, Error> {
+        let path = format!("{STATE_DIRECTORY}/{}", file_name(container));
+        let options = DownloadFromContainerOptionsBuilder::new().path(&path).build();
+        let download = self.docker.download_from_container(container, Some(options));
+        let download = download.try_fold(BytesMut::new(), async |mut archive, bytes| {
+            archive.extend_from_slice(&bytes);
+            Ok(archive)
+        });
+        let archive = match Call::new("read the state of", container, CHANGE).make(download).await {
+            Ok(archive) => archive,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let json = unpack(&archive).map_err(|source| Error::Archive { container: container.to_owned(), source })?;
+        let state = serde_json::from_slice(&json);
+        state.map(Some).map_err(|source| Error::Decode { container: container.to_owned(), source })
+    }
+}
+
+fn file_name(container: &str) -> String {
+    format!("{container}.json")
+}
+
+fn pack(name: &str, content: &[u8]) -> io::Result<Bytes> {
+    let mut header = Header::new_ustar();
+    header.set_mode(MODE);
+    header.set_uid(u64::from(NOBODY));
+    header.set_gid(u64::from(NOBODY));
+    header.set_mtime(0);
+    header.set_size(content.len() as u64);
+    let mut archive = Builder::new(Vec::new());
+    archive.append_data(&mut header, name, content)?;
+    Ok(archive.into_inner()?.into())
+}
+
+/// The content of the archive's one file.
+fn unpack(archive: &[u8]) -> io::Result<Vec<u8>> {
+    let mut archive = Archive::new(archive);
+    let mut content = Vec::new();
+    if let Some(entry) = archive.entries()?.next() {
+        entry?.read_to_end(&mut content)?;
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_belongs_to_the_gate_alone() {
+        let packed = pack("g.json", b"{}").unwrap();
+        let mut archive = Archive::new(&packed[..]);
+        let entry = archive.entries().unwrap().next().unwrap().unwrap();
+        let header = entry.header();
+        assert_eq!((header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap()), (0o600, 65534, 65534));
+        assert_eq!(unpack(&packed).unwrap(), b"{}");
+    }
+}

@@ -1,0 +1,131 @@
+//! The image as a tar archive in the form of `docker save`, the same bytes for the same executable.
+//!
+//! The form is the one of the Image Specification v1.2 (`manifest.json`, a configuration and layers), which Docker with
+//! either image store and Podman load.
+
+use std::io;
+
+use serde_json::json;
+use tar::{Builder, EntryType, Header};
+
+use super::{EXECUTABLE, GateImage, NOBODY, STATE_DIRECTORY, digest};
+use crate::labels;
+
+const ROOT: u32 = 0;
+
+impl GateImage {
+    /// The archive that `POST /images/load` takes.
+    pub(super) fn archive(&self) -> io::Result<Vec<u8>> {
+        let layer = layer(&self.executable)?;
+        let config = self.config(&layer).to_string();
+        let name = format!("{}.json", digest(config.as_bytes()));
+        let manifest = json!([{ "Config": name, "RepoTags": [self.reference], "Layers": ["layer.tar"] }]);
+
+        let mut archive = Builder::new(Vec::with_capacity(layer.len() + 16 * 1024));
+        file(&mut archive, &name, 0o644, config.as_bytes())?;
+        file(&mut archive, "layer.tar", 0o644, &layer)?;
+        file(&mut archive, "manifest.json", 0o644, manifest.to_string().as_bytes())?;
+        archive.into_inner()
+    }
+
+    fn config(&self, layer: &[u8]) -> serde_json::Value {
+        json!({
+            "architecture": self.architecture.as_str(),
+            "os": "linux",
+            "created": "1970-01-01T00:00:00Z",
+            "config": {
+                "Entrypoint": [EXECUTABLE],
+                "User": format!("{NOBODY}:{NOBODY}"),
+                "WorkingDir": "/",
+                "Labels": { labels::IMAGE: "true", labels::VERSION: self.version },
+            },
+            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", digest(layer))] },
+            "history": [{ "created": "1970-01-01T00:00:00Z", "created_by": "portgate" }],
+        })
+    }
+}
+
+/// The file system: the executable, mount points, and the state directory, whose owner and mode a new volume takes over.
+fn layer(executable: &[u8]) -> io::Result<Vec<u8>> {
+    let mut layer = Builder::new(Vec::with_capacity(executable.len() + 16 * 1024));
+    file(&mut layer, relative(EXECUTABLE), 0o755, executable)?;
+    directory(&mut layer, "run/", 0o755, ROOT)?;
+    directory(&mut layer, "var/", 0o755, ROOT)?;
+    directory(&mut layer, "var/lib/", 0o755, ROOT)?;
+    directory(&mut layer, &format!("{}/", relative(STATE_DIRECTORY)), 0o700, NOBODY)?;
+    layer.into_inner()
+}
+
+fn relative(path: &str) -> &str {
+    path.trim_start_matches('/')
+}
+
+fn file(archive: &mut Builder<Vec<u8>>, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
+    append(archive, EntryType::Regular, path, mode, ROOT, content)
+}
+
+fn directory(archive: &mut Builder<Vec<u8>>, path: &str, mode: u32, owner: u32) -> io::Result<()> {
+    append(archive, EntryType::Directory, path, mode, owner, &[])
+}
+
+fn append(
+    archive: &mut Builder<Vec<u8>>,
+    kind: EntryType,
+    path: &str,
+    mode: u32,
+    owner: u32,
+    content: &[u8],
+) -> io::Result<()> {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(u64::from(owner));
+    header.set_gid(u64::from(owner));
+    header.set_mtime(0);
+    header.set_size(content.len() as u64);
+    archive.append_data(&mut header, path, content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Architecture;
+
+    fn image() -> GateImage {
+        GateImage {
+            reference: "portgate:0.1.0-0123456789ab".to_owned(),
+            version: "0.1.0".to_owned(),
+            architecture: Architecture::new("amd64"),
+            executable: b"an executable".to_vec(),
+        }
+    }
+
+    /// One line for each entry: mode, owner, path.
+    fn listing(archive: &[u8]) -> Vec<String> {
+        let mut archive = tar::Archive::new(archive);
+        let line = |header: &Header| {
+            let (mode, owner) = (header.mode().unwrap(), header.uid().unwrap());
+            format!("{mode:o} {owner} {}", header.path().unwrap().display())
+        };
+        archive.entries().unwrap().map(|entry| line(entry.unwrap().header())).collect()
+    }
+
+    #[test]
+    fn the_layer_holds_one_file_and_the_mount_points() {
+        let listing = listing(&layer(b"an executable").unwrap());
+        let expected = ["755 0 portgate", "755 0 run/", "755 0 var/", "755 0 var/lib/", "700 65534 var/lib/portgate/"];
+        assert_eq!(listing, expected);
+    }
+
+    #[test]
+    fn the_archive_is_the_same_each_time_and_little_larger_than_the_executable() {
+        let archive = image().archive().unwrap();
+        assert_eq!(archive, image().archive().unwrap());
+        assert!(archive.len() < 16 * 1024);
+    }
+
+    #[test]
+    fn the_configuration_says_what_to_run_and_as_whom() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&image().config(b"layer")).unwrap(), @"");
+    }
+}

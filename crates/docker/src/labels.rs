@@ -1,0 +1,22 @@
+//! The labels by which portgate knows what it made.
+
+/// On a gate: its cluster's name. A container with this label is a gate, and never a node.
+pub const CLUSTER: &str = "dev.portgate.cluster";
+
+/// On a gate: its cluster's provider.
+pub const PROVIDER: &str = "dev.portgate.provider";
+
+/// On a gate: its cluster's network.
+pub const NETWORK: &str = "dev.portgate.network";
+
+/// On a gate: where it runs.
+pub const PLACEMENT: &str = "dev.portgate.placement";
+
+/// On a gate and on an image: portgate's version.
+pub const VERSION: &str = "dev.portgate.version";
+
+/// On an image that portgate packed: `true`.
+pub const IMAGE: &str = "dev.portgate.image";
+
+/// On everything that a demonstration made: the demonstration's name.
+pub const DEMO: &str = "dev.portgate.demo";

@@ -1,0 +1,66 @@
+//! Where a gate keeps its files.
+
+use std::path::{Path, PathBuf};
+
+/// The directory of the state files in a gate's container: the mount point of the cluster's volume.
+pub const CONTAINER_STATE: &str = "/var/lib/portgate";
+
+/// The control socket in a gate's container, on a tmpfs.
+pub const CONTAINER_SOCKET: &str = "/run/portgate.sock";
+
+/// The state file of the gate in the container of this name.
+pub fn container_state(gate: &str) -> PathBuf {
+    Path::new(CONTAINER_STATE).join(format!("{gate}.json"))
+}
+
+/// The files of one gate in process placement, in a directory of its own.
+#[derive(Clone, Debug)]
+pub struct ProcessPaths {
+    /// The directory, mode 0700.
+    pub directory: PathBuf,
+}
+
+impl ProcessPaths {
+    /// The files of the gate of this name, below [`runtime_directory`].
+    pub fn new(runtime: &Path, gate: &str) -> Self {
+        Self { directory: runtime.join(gate) }
+    }
+
+    /// The control socket, mode 0600.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("control.sock")
+    }
+
+    /// The state file.
+    pub fn state(&self) -> PathBuf {
+        self.directory.join("state.json")
+    }
+
+    /// What the gate says.
+    pub fn log(&self) -> PathBuf {
+        self.directory.join("gate.log")
+    }
+}
+
+/// The directory of all process gates of one user: `$XDG_RUNTIME_DIR/portgate`, and `portgate-<uid>` in the directory
+/// for temporary files where the variable is not set.
+pub fn runtime_directory(xdg_runtime_dir: Option<PathBuf>, temporary: &Path, uid: u32) -> PathBuf {
+    match xdg_runtime_dir {
+        Some(directory) if directory.is_absolute() => directory.join("portgate"),
+        _ => temporary.join(format!("portgate-{uid}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_runtime_directory_is_ignored() {
+        let temporary = Path::new("/tmp");
+        let directory = |xdg: &str| runtime_directory(Some(PathBuf::from(xdg)), temporary, 1000);
+        assert_eq!(directory("/run/user/1000"), Path::new("/run/user/1000/portgate"));
+        assert_eq!(directory("run"), Path::new("/tmp/portgate-1000"));
+        assert_eq!(runtime_directory(None, temporary, 1000), Path::new("/tmp/portgate-1000"));
+    }
+}

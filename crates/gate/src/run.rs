@@ -1,0 +1,137 @@
+//! A gate's life: start, loop, end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portgate_core::control::Refusal;
+use portgate_core::mapping::Local;
+use portgate_core::status::Placement;
+use portgate_relay::Limits;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::gate::Gate;
+use crate::sockets::ListenError;
+use crate::store::StoreError;
+use crate::{resolve, server};
+
+/// How many requests may wait for the loop.
+const CALLS: usize = 16;
+
+/// What a gate needs to know to start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it runs.
+    pub placement: Placement,
+    /// Its state file.
+    pub state: PathBuf,
+    /// Its control socket.
+    pub socket: PathBuf,
+    /// The relay's limits.
+    pub limits: Limits,
+}
+
+/// A gate could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The state file cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no state file, and so nothing to do.
+    #[error("the state file {0} does not exist")]
+    NoState(PathBuf),
+    /// A mapping cannot be opened.
+    #[error("cannot open {local}")]
+    Open {
+        /// The mapping.
+        local: Local,
+        /// Why.
+        #[source]
+        source: ListenError,
+    },
+    /// The control socket cannot be listened on.
+    #[error("cannot listen on the control socket {path}")]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Signals cannot be received.
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs a gate until SIGTERM, SIGINT or [`Request::Stop`](portgate_core::control::Request::Stop), then drains it.
+///
+/// The control socket appears once every wanted mapping listens.
+pub async fn run(settings: Settings) -> Result<(), GateError> {
+    raise_descriptor_limit();
+    let mut signals = Signals::new().map_err(GateError::Signals)?;
+    let mut gate = Gate::open(&settings).await?;
+    let socket_error = |source| GateError::Socket { path: settings.socket.clone(), source };
+    let listener = server::listen(&settings.socket).map_err(socket_error)?;
+
+    let (calls, mut called) = mpsc::channel(CALLS);
+    let (looks, mut looked) = mpsc::channel(1);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server::serve(listener, calls));
+    tasks.spawn(resolve::follow(Arc::clone(gate.demand()), gate.hosts(), looks));
+    tracing::info!(mappings = gate.len(), "the gate is open");
+
+    loop {
+        tokio::select! {
+            Some(call) = called.recv() => {
+                if gate.answer(call).await.is_break() {
+                    break;
+                }
+            }
+            Some(addresses) = looked.recv() => gate.observe(addresses),
+            () = gate.reap() => {}
+            () = signals.next() => break,
+        }
+    }
+    tracing::info!("the gate closes");
+    // Nobody is to find a socket that no longer answers; one that is gone already is just as good.
+    let _ = std::fs::remove_file(&settings.socket);
+    gate.drain().await;
+    Ok(())
+}
+
+/// Each connection takes two descriptors. Engines start containers with a low soft limit and a high hard one.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+/// The signals that end a gate.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl ListenError {
+    /// What the CLI is told.
+    pub(crate) fn refusal(&self, local: &Local) -> Refusal {
+        Refusal::Bind { local: local.clone(), address: self.address, message: self.source.to_string() }
+    }
+}

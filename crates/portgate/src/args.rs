@@ -1,0 +1,363 @@
+//! What can be typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::Styles;
+use clap::builder::styling::AnsiColor;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use portgate_core::spec::{PortSpec, Selector};
+use portgate_core::status::Placement;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Open ports on a Kubernetes cluster that is already running.
+///
+/// Finds the local cluster (k3d, kind, minikube, or any Docker network), and opens host ports, TCP and UDP, onto it.
+/// Nothing in the cluster is changed.
+#[derive(Debug, Parser)]
+#[command(name = "portgate", version, styles = STYLES, max_term_width = 100, propagate_version = false)]
+#[command(after_help = "\
+Examples:
+  portgate open 30999 30998/udp     open two NodePorts of the one running cluster on localhost
+  portgate ls                       show every open port
+  portgate test 30999               try the way to it, hop by hop
+  portgate close 30998/udp          close one port
+  portgate down                     close all, and remove what portgate made
+  portgate demo                     see it work, without a cluster")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Open(OpenArguments),
+    Close(CloseArguments),
+    /// List the open ports
+    #[command(visible_alias = "list", alias = "ps", after_help = "\
+Examples:
+  portgate ls
+  portgate ls -o wide               with counters, gates and the last error
+  portgate ls -o json               for scripts: docs/guide/reference.md describes every field")]
+    Ls(ListArguments),
+    /// List the local clusters and their nodes
+    #[command(after_help = "\
+Examples:
+  portgate clusters
+  portgate clusters -o json")]
+    Clusters(ClustersArguments),
+    Test(TestArguments),
+    /// Print what the cluster's gate says
+    #[command(after_help = "\
+Examples:
+  portgate logs -f                  go on as more is said
+  portgate logs --tail 100
+  portgate logs --since 10m")]
+    Logs(LogsArguments),
+    /// Stop the cluster's gate; its ports stay known, and closed until `portgate start`
+    Stop(ClusterArguments),
+    /// Start the cluster's gate, with the ports that it had
+    Start(ClusterArguments),
+    /// Restart the cluster's gate; one of another portgate version is replaced by this one's
+    Restart(RestartArguments),
+    /// Close every port of the cluster, and remove the gate and its volume
+    #[command(after_help = "\
+Examples:
+  portgate down
+  portgate down --cluster mycluster")]
+    Down(ClusterArguments),
+    /// Make a throw-away cluster and open its ports, to see portgate work
+    #[command(after_help = "\
+Examples:
+  portgate demo
+  portgate demo --down              remove it all")]
+    Demo(DemoArguments),
+    /// Print the version of portgate and of the Docker engine
+    Version(OutputArguments),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  portgate completion bash > ~/.local/share/bash-completion/completions/portgate
+  portgate completion zsh > \"${fpath[1]}/_portgate\"
+  portgate completion fish > ~/.config/fish/completions/portgate.fish")]
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// What runs inside a gate's container
+    #[command(hide = true)]
+    Gate {
+        #[command(subcommand)]
+        command: GateCommand,
+    },
+}
+
+/// Open ports
+///
+/// A PORT is written `[ADDRESS:][HOSTPORT:]TARGET[/tcp|/udp|/tcp+udp]`. TARGET is a node port (`30999`), a range of
+/// them (`30000-30020`), or a port of one container on the cluster's network (`node/CONTAINER:PORT`). Without HOSTPORT
+/// the host's port is the target's; without a protocol it is TCP.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portgate open 30999 30998/udp             two node ports, on localhost
+  portgate open 8080:30080                  localhost:8080 leads to node port 30080
+  portgate open 53:30053/tcp+udp            both protocols
+  portgate open 30000-30020                 a range
+  portgate open 0.0.0.0:30080:30080         for other machines too (mind who they are)
+  portgate open node/k3d-mycluster-server-0:6443
+  portgate open --dry-run 30999             only say what would be done")]
+pub(crate) struct OpenArguments {
+    /// The ports to open
+    #[arg(required = true, value_name = "PORT", value_parser = PortSpec::parse)]
+    pub(crate) ports: Vec<PortSpec>,
+    /// Listen on this address of the host, instead of 127.0.0.1 and [::1]; may be given more than once
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) bind: Vec<IpAddr>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Test each new port before returning (the default)
+    #[arg(long, overrides_with = "no_wait")]
+    pub(crate) wait: bool,
+    /// Return as soon as the ports are open
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Do not ask before a great many ports are opened
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) image: ImageArguments,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// Close ports
+///
+/// A PORT is the near end of an open port: `[ADDRESS:]PORT[-LAST][/PROTOCOL]`. What is not said matches everything.
+/// Connections through a closed port end; those of other ports go on.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portgate close 30998/udp
+  portgate close 30000-30020
+  portgate close --all")]
+pub(crate) struct CloseArguments {
+    /// The ports to close
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "PORT", value_parser = Selector::parse)]
+    pub(crate) ports: Vec<Selector>,
+    /// Close all ports of the cluster
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClustersArguments {
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// Try the way to open ports, hop by hop
+///
+/// TCP: connects, and says how long that took. UDP: sends a datagram and waits for a reply; silence is no proof, and is
+/// called that. Exits with 1 if a port is broken.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portgate test                             all open ports
+  portgate test 30999 --send 'hello' --expect 'hello'
+  portgate test 30998/udp --send hello
+  portgate test 30080 --http /admin/user --host dev.admin.test.com")]
+pub(crate) struct TestArguments {
+    /// The open ports to test, as `[ADDRESS:]PORT[-LAST][/PROTOCOL]`; all, if none is named
+    #[arg(value_name = "PORT", value_parser = Selector::parse)]
+    pub(crate) ports: Vec<Selector>,
+    /// Send this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) send: Option<String>,
+    /// Fail unless the answer contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) expect: Option<String>,
+    /// Make an HTTP request for this path, and print the status line and the headers
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["send", "expect"])]
+    pub(crate) http: Option<String>,
+    /// The Host header of the HTTP request [default: localhost:PORT]
+    #[arg(long, value_name = "NAME", requires = "http")]
+    pub(crate) host: Option<String>,
+    /// How long to wait for an answer
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArguments {
+    /// Go on as more is said
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only this many lines from the end
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub(crate) tail: Option<u64>,
+    /// Only what was said since then: 10m, 2h, or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestartArguments {
+    #[command(flatten)]
+    pub(crate) image: ImageArguments,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Remove what the demo made
+    #[arg(long)]
+    pub(crate) down: bool,
+    #[command(flatten)]
+    pub(crate) image: ImageArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageArguments {
+    /// The gate's image, instead of one that is made from this executable
+    #[arg(long, value_name = "REF")]
+    pub(crate) image: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClusterArguments {
+    /// The cluster, if there are several
+    #[arg(short, long, value_name = "NAME", env = "PORTGATE_CLUSTER")]
+    pub(crate) cluster: Option<String>,
+    /// A Docker network, instead of a cluster: every running container on it is a node
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct OutputArguments {
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people
+    Table,
+    /// More columns
+    Wide,
+    /// One JSON document
+    Json,
+    /// One YAML document
+    Yaml,
+    /// Names only, a line each
+    Name,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GateCommand {
+    /// Carry mappings until SIGTERM
+    Run {
+        #[arg(long, value_parser = placement)]
+        placement: Placement,
+        #[arg(long)]
+        state: PathBuf,
+        #[arg(long)]
+        socket: PathBuf,
+    },
+    /// Join standard input and output with the control socket
+    Control {
+        #[arg(long, default_value = portgate_gate::paths::CONTAINER_SOCKET)]
+        socket: PathBuf,
+    },
+    /// Succeed if the gate answers
+    Health {
+        #[arg(long, default_value = portgate_gate::paths::CONTAINER_SOCKET)]
+        socket: PathBuf,
+    },
+    /// Serve echo (TCP and UDP) and HTTP, as the node of a demo
+    Node {
+        #[arg(long)]
+        echo_tcp: std::net::SocketAddr,
+        #[arg(long)]
+        echo_udp: std::net::SocketAddr,
+        #[arg(long)]
+        http: std::net::SocketAddr,
+    },
+}
+
+fn placement(text: &str) -> Result<Placement, &'static str> {
+    Placement::from_name(text).ok_or("the placements are published and process")
+}
+
+/// `500ms`, `2s`, `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    duration.try_into().map_err(|error| format!("{error}"))
+}
+
+/// A time, or a duration before now.
+fn moment(text: &str) -> Result<jiff::Timestamp, String> {
+    match duration(text) {
+        Ok(ago) => jiff::Timestamp::now().checked_sub(ago).map_err(|error| error.to_string()),
+        Err(_) => text.parse().map_err(|_| "neither a duration (10m) nor a time (2026-01-31T12:00:00Z)".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_written_as_in_kubectl() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert!(duration("-1s").is_err() && duration("soon").is_err());
+    }
+
+    #[test]
+    fn moments_are_times_or_durations_before_now() {
+        assert_eq!(moment("2026-01-31T12:00:00Z").unwrap().to_string(), "2026-01-31T12:00:00Z");
+        let ten_minutes_ago = jiff::Timestamp::now().checked_sub(Duration::from_secs(600)).unwrap();
+        assert!(moment("10m").unwrap().duration_since(ten_minutes_ago).abs() < jiff::SignedDuration::from_secs(5));
+        assert!(moment("yesterday").is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! Which cluster is meant.
+
+use std::io::IsTerminal;
+
+use portgate_core::cluster::Cluster;
+use portgate_core::suggest;
+use portgate_docker::engine::Engine;
+use portgate_docker::settings::Settings;
+
+use crate::args::ClusterArguments;
+use crate::failure::Failure;
+
+/// Connects to the engine that docker's own CLI would use.
+pub(crate) async fn engine() -> Result<Engine, Failure> {
+    Ok(Engine::connect(&Settings::from_variables(|name| std::env::var(name).ok())).await?)
+}
+
+/// The cluster that was named, or the one that runs.
+pub(crate) async fn cluster(engine: &Engine, arguments: &ClusterArguments) -> Result<Cluster, Failure> {
+    if let Some(network) = &arguments.network {
+        return Ok(engine.cluster_on_network(network).await?);
+    }
+    choose(engine.clusters().await?, arguments.cluster.as_deref())
+}
+
+fn choose(clusters: Vec<Cluster>, name: Option<&str>) -> Result<Cluster, Failure> {
+    if let Some(name) = name {
+        let known: Vec<String> = clusters.iter().map(|cluster| cluster.id.name.clone()).collect();
+        let (mut meant, _): (Vec<_>, Vec<_>) = clusters.into_iter().partition(|cluster| is_called(cluster, name));
+        return match (meant.pop(), meant.is_empty()) {
+            (Some(cluster), true) => Ok(cluster),
+            (Some(last), false) => {
+                meant.push(last);
+                Err(Failure::SeveralClusters { names: meant.iter().map(qualified).collect() })
+            }
+            (None, _) => {
+                let nearest = suggest::nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+                Err(Failure::UnknownCluster { name: name.to_owned(), nearest, known })
+            }
+        };
+    }
+    let (mut running, mut stopped): (Vec<_>, Vec<_>) = clusters.into_iter().partition(Cluster::is_running);
+    match (running.pop(), running.is_empty()) {
+        (Some(cluster), true) => Ok(cluster),
+        (Some(last), false) => {
+            running.push(last);
+            Err(Failure::SeveralClusters { names: names(&running) })
+        }
+        (None, _) => match (stopped.pop(), stopped.is_empty()) {
+            (Some(cluster), true) => Err(stopped_failure(&cluster)),
+            _ => Err(Failure::NoCluster),
+        },
+    }
+}
+
+/// The failure that a stopped cluster is.
+pub(crate) fn stopped_failure(cluster: &Cluster) -> Failure {
+    Failure::ClusterStopped {
+        name: cluster.id.name.clone(),
+        provider: cluster.id.provider,
+        node: cluster.nodes.first().map(|node| node.name.clone()),
+    }
+}
+
+fn is_called(cluster: &Cluster, name: &str) -> bool {
+    cluster.id.name == name || cluster.network == name && !is_shared(cluster) || qualified(cluster) == name
+}
+
+/// kind puts all clusters on one network, whose name is that of the first cluster.
+fn is_shared(cluster: &Cluster) -> bool {
+    cluster.id.provider == portgate_core::cluster::Provider::Kind
+}
+
+/// `kind/dev`, for when `k3d/dev` is there too.
+fn qualified(cluster: &Cluster) -> String {
+    format!("{}/{}", cluster.id.provider, cluster.id.name)
+}
+
+/// The names, qualified where two are the same.
+fn names(clusters: &[Cluster]) -> Vec<String> {
+    let same = |cluster: &Cluster| clusters.iter().filter(|other| other.id.name == cluster.id.name).count() > 1;
+    clusters
+        .iter()
+        .map(|cluster| if same(cluster) { qualified(cluster) } else { cluster.id.name.clone() })
+        .collect()
+}
+
+/// Whether a question can be asked and answered.
+pub(crate) fn is_interactive() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use portgate_core::cluster::{ClusterId, Node, NodeState, Provider, Role};
+
+    use super::*;
+
+    fn cluster(provider: Provider, name: &str, state: NodeState) -> Cluster {
+        let node = Node { name: format!("{name}-node"), role: Role::Server, state, address: None };
+        Cluster { id: ClusterId { provider, name: name.to_owned() }, network: format!("{provider}-{name}"), nodes: vec![node] }
+    }
+
+    fn running(name: &str) -> Cluster {
+        cluster(Provider::K3d, name, NodeState::Running)
+    }
+
+    fn stopped(name: &str) -> Cluster {
+        cluster(Provider::K3d, name, NodeState::Stopped)
+    }
+
+    fn chosen(clusters: Vec<Cluster>, name: Option<&str>) -> Result<String, String> {
+        let outcome = choose(clusters, name).map(|cluster| cluster.id.name);
+        outcome.map_err(|failure| format!("{failure}; {}", failure.hint().unwrap_or_default()))
+    }
+
+    #[test]
+    fn the_one_running_cluster_is_the_default() {
+        assert_eq!(chosen(vec![stopped("a"), running("b")], None), Ok("b".to_owned()));
+    }
+
+    #[test]
+    fn a_named_cluster_is_taken_even_if_it_is_stopped() {
+        assert_eq!(chosen(vec![stopped("a"), running("b")], Some("a")), Ok("a".to_owned()));
+        assert_eq!(chosen(vec![running("a"), running("b")], Some("k3d-b")), Ok("b".to_owned()));
+    }
+
+    #[test]
+    fn several_none_and_unknown_clusters_are_told_apart() {
+        let several = chosen(vec![running("a"), cluster(Provider::Kind, "a", NodeState::Running)], None);
+        assert_eq!(
+            several.unwrap_err(),
+            "there are several clusters: k3d/a, kind/a; choose one with `--cluster k3d/a`, or set PORTGATE_CLUSTER"
+        );
+        assert!(chosen(Vec::new(), None).unwrap_err().starts_with("there is no running cluster"));
+        let misspelt = chosen(vec![running("mycluster")], Some("myclsuter"));
+        assert_eq!(misspelt.unwrap_err(), "there is no cluster named myclsuter; did you mean mycluster?");
+        let stopped = chosen(vec![stopped("a")], None);
+        assert_eq!(stopped.unwrap_err(), "cluster a is stopped; start it with `k3d cluster start a`");
+        let both = [cluster(Provider::Kind, "a", NodeState::Running), running("a")];
+        assert_eq!(chosen(both.to_vec(), Some("kind/a")), Ok("a".to_owned()));
+    }
+}

@@ -1,0 +1,158 @@
+//! Why a command failed, and what to do about it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use portgate_core::cluster::Provider;
+use portgate_core::mapping::Local;
+use portgate_core::plan::Conflict;
+use portgate_core::spec::{Selector, Unsupported};
+use portgate_docker::{call, clusters, engine, gate as gates, image};
+use portgate_gate::client::ClientError;
+use portgate_gate::{GateError, StoreError};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    #[error(transparent)]
+    Call(#[from] call::Error),
+    #[error(transparent)]
+    Cluster(#[from] clusters::Error),
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    #[error(transparent)]
+    ImageStore(#[from] image::StoreError),
+    #[error(transparent)]
+    Create(#[from] gates::Error),
+    #[error(transparent)]
+    Exec(#[from] gates::ControlError),
+    #[error(transparent)]
+    State(#[from] gates::StateError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    #[error("there is no running cluster")]
+    NoCluster,
+    #[error("there are several clusters: {}", names.join(", "))]
+    SeveralClusters { names: Vec<String> },
+    #[error("there is no cluster named {name}")]
+    UnknownCluster { name: String, nearest: Option<String>, known: Vec<String> },
+    #[error("cluster {name} is stopped")]
+    ClusterStopped { name: String, provider: Provider, node: Option<String> },
+    #[error("no container named {name} runs on network {network}")]
+    UnknownContainer { name: String, network: String, nearest: Option<String>, known: Vec<String> },
+    #[error("{address}/{protocol} is taken by {holder}", protocol = local.protocol)]
+    PortTaken { local: Local, address: SocketAddr, holder: String },
+    #[error("{local} cannot listen on {address}")]
+    NoAddress { local: Local, address: SocketAddr, #[source] source: io::Error },
+    #[error("{count} ports at once")]
+    Many { count: usize },
+    #[error("{selector} is not open{}", cluster.as_ref().map(|name| format!(" on cluster {name}")).unwrap_or_default())]
+    NotOpen { selector: Selector, cluster: Option<String>, open: Vec<Local> },
+    #[error("no port is open{}", cluster.as_ref().map(|name| format!(" on cluster {name}")).unwrap_or_default())]
+    NothingOpen { cluster: Option<String> },
+    #[error("gate {gate} is {state}")]
+    GateNotRunning { gate: String, state: String },
+    #[error("gate {gate} runs portgate {theirs}, which is newer than this one ({ours})")]
+    GateNewer { gate: String, theirs: String, ours: &'static str },
+    #[error("the gates of cluster {cluster} keep changing")]
+    Contended { cluster: String },
+    #[error("{broken} of {tested} ports cannot be reached")]
+    Broken { broken: usize, tested: usize },
+    #[error("the demo runs already, as cluster {name}")]
+    DemoRuns { name: String },
+    #[error("cannot {action}")]
+    System { action: String, #[source] source: io::Error },
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    /// What the operating system refused.
+    pub(crate) fn system(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::System { action, source }
+    }
+
+    /// What the process's exit status is.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Interrupted => 130,
+            Self::Many { .. } | Self::Unsupported(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(error) => error.hint(),
+            Self::Call(error) => error.hint().map(str::to_owned),
+            Self::Cluster(error) => error.hint(),
+            Self::Image(error) => error.hint().map(str::to_owned),
+            Self::ImageStore(error) => error.hint(),
+            Self::Create(error) => error.hint(),
+            Self::Exec(error) => error.hint(),
+            Self::State(error) => error.hint().map(str::to_owned),
+            Self::Client(_) => Some("`portgate logs` shows what the gate says".to_owned()),
+            Self::Unsupported(error) => Some(error.hint().to_owned()),
+            Self::Conflict(error) => Some(error.hint()),
+            Self::Gate(_) | Self::Store(_) | Self::NoAddress { .. } | Self::System { .. } | Self::Interrupted => None,
+            other => Some(other.own_hint()),
+        }
+    }
+
+    fn own_hint(&self) -> String {
+        match self {
+            Self::NoCluster => "`portgate clusters` lists all; `--network NAME` takes any Docker network; \
+                                `portgate demo` makes a cluster to try"
+                .to_owned(),
+            Self::SeveralClusters { names } => {
+                let first = names.first().map_or("NAME", String::as_str);
+                format!("choose one with `--cluster {first}`, or set PORTGATE_CLUSTER")
+            }
+            Self::UnknownCluster { nearest, known, .. } => suggestion(nearest.as_ref(), known, "clusters"),
+            Self::UnknownContainer { nearest, known, .. } => suggestion(nearest.as_ref(), known, "containers"),
+            Self::ClusterStopped { name, provider, node } => match (provider, node) {
+                (Provider::K3d, _) => format!("start it with `k3d cluster start {name}`"),
+                (Provider::Minikube, _) => format!("start it with `minikube start -p {name}`"),
+                (_, Some(node)) => format!("start it with `docker start {node}`"),
+                (_, None) => format!("no container runs on network {name}; `docker ps -a` shows those that could"),
+            },
+            Self::PortTaken { local, .. } => {
+                format!("name another host port, as HOSTPORT:TARGET; or free {}/{}", local.port, local.protocol)
+            }
+            Self::Many { count } => {
+                format!("Docker runs a process for each published port, {count} would take long; add --yes to go on")
+            }
+            Self::NotOpen { open, .. } if open.is_empty() => "no port is open".to_owned(),
+            Self::NotOpen { open, .. } => {
+                format!("open are {}", open.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            }
+            Self::NothingOpen { .. } => "open one with `portgate open PORT`".to_owned(),
+            Self::GateNotRunning { .. } => "start it with `portgate start`".to_owned(),
+            Self::GateNewer { .. } => "upgrade this portgate; `portgate down` would remove the gate".to_owned(),
+            Self::Contended { .. } => "another portgate works on the same cluster: try again".to_owned(),
+            Self::Broken { .. } => "`portgate logs` shows what the gate says".to_owned(),
+            Self::DemoRuns { .. } => "remove it with `portgate demo --down`".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+fn suggestion(nearest: Option<&String>, known: &[String], what: &str) -> String {
+    match (nearest, known) {
+        (Some(nearest), _) => format!("did you mean {nearest}?"),
+        (None, []) => format!("there are no {what}"),
+        (None, known) => format!("there are {}", known.join(", ")),
+    }
+}

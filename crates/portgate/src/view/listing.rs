@@ -1,0 +1,100 @@
+//! Listings: the same rows as a table, as names, as JSON or as YAML.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::args::Format;
+
+/// One line of a listing.
+pub(crate) trait Row: Serialize {
+    /// The columns' titles.
+    fn titles(wide: bool) -> Vec<&'static str>;
+    /// The columns' contents, as many as there are titles.
+    fn cells(&self, wide: bool) -> Vec<String>;
+    /// What identifies the row, for `-o name`.
+    fn name(&self) -> String;
+}
+
+/// The document that JSON and YAML listings are: room for more beside the rows.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    items: &'a [T],
+}
+
+/// Writes the rows to stdout.
+pub(crate) fn print<T: Row>(format: Format, rows: &[T]) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    let document = Document { items: rows };
+    match format {
+        Format::Table => write!(out, "{}", table(rows, false)),
+        Format::Wide => write!(out, "{}", table(rows, true)),
+        Format::Name => rows.iter().try_for_each(|row| writeln!(out, "{}", row.name())),
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&document)?),
+        Format::Yaml => {
+            write!(out, "{}", serde_saphyr::to_string(&document).map_err(io::Error::other)?)
+        }
+    }
+}
+
+/// Columns as kubectl sets them: titles in capitals, three spaces between, no lines.
+fn table<T: Row>(rows: &[T], wide: bool) -> String {
+    let bold = Style::new().bold();
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(T::titles(wide));
+    for row in rows {
+        table.add_row(row.cells(wide));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 3));
+    }
+    let mut text = String::new();
+    for (index, line) in table.lines().enumerate() {
+        let line = line.trim_end();
+        if index == 0 {
+            text.push_str(&format!("{bold}{line}{bold:#}\n"));
+        } else {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Pair(&'static str, &'static str);
+
+    impl Row for Pair {
+        fn titles(wide: bool) -> Vec<&'static str> {
+            if wide { vec!["LEFT", "RIGHT"] } else { vec!["LEFT"] }
+        }
+
+        fn cells(&self, wide: bool) -> Vec<String> {
+            if wide { vec![self.0.to_owned(), self.1.to_owned()] } else { vec![self.0.to_owned()] }
+        }
+
+        fn name(&self) -> String {
+            self.0.to_owned()
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned_and_lines_have_no_blanks_at_their_ends() {
+        let rows = [Pair("a", "b"), Pair("long one", "")];
+        assert_snapshot!(anstream::adapter::strip_str(&table(&rows, true)), @r"
+        LEFT       RIGHT
+        a          b
+        long one
+        ");
+    }
+}

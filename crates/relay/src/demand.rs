@@ -1,0 +1,206 @@
+//! Freshness on use: names are resolved again while traffic flows, and never while it does not.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+
+/// Why a resolution is wanted. The greater one is the more urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Traffic flows: the addresses should be current.
+    Used,
+    /// A backend failed: its address is probably stale, and somebody may be waiting.
+    Failed,
+}
+
+/// One round of resolution, by its number. Those who reported a failure wait for it with [`Demand::ended`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Round(u64);
+
+/// The line between the data plane, which uses addresses, and a resolver, which finds them.
+///
+/// The resolver's loop is
+///
+/// ```text
+/// loop {
+///     demand.next().await;                  // no wake-up at all while nothing flows
+///     resolve, and swap the routes that changed;
+///     demand.refreshed();
+///     wait for some time, or less if demand.until_failed() says so
+/// }
+/// ```
+///
+/// There is one resolver; users are many.
+#[derive(Debug)]
+pub struct Demand {
+    /// Whether `rounds` holds a demand: what makes the second and each further [`Demand::used`] a single relaxed load.
+    signalled: AtomicBool,
+    rounds: watch::Sender<Rounds>,
+}
+
+#[derive(Debug, Default)]
+struct Rounds {
+    /// What was asked for since the newest round began.
+    asked: Option<Urgency>,
+    /// The number of the newest round, 0 before the first.
+    begun: u64,
+    /// The number of the newest round that has ended.
+    ended: u64,
+}
+
+impl Demand {
+    /// A demand that nobody has raised yet.
+    pub fn new() -> Self {
+        Self { signalled: AtomicBool::new(false), rounds: watch::Sender::new(Rounds::default()) }
+    }
+
+    /// Traffic flows. Cheap enough for each batch of datagrams: one relaxed load if it is known already.
+    pub fn used(&self) {
+        if !self.signalled.load(Ordering::Relaxed) {
+            self.ask(Urgency::Used);
+        }
+    }
+
+    /// A backend failed. Returns the first round that begins after this call, whose routes will know better.
+    pub fn failed(&self) -> Round {
+        self.ask(Urgency::Failed)
+    }
+
+    fn ask(&self, urgency: Urgency) -> Round {
+        let mut round = Round(0);
+        self.rounds.send_if_modified(|rounds| {
+            round = Round(rounds.begun + 1);
+            let news = rounds.asked < Some(urgency);
+            if news {
+                rounds.asked = Some(urgency);
+                self.signalled.store(true, Ordering::Relaxed);
+            }
+            news
+        });
+        round
+    }
+
+    /// Waits until a resolution is wanted, and begins a round: what is reported from now on asks for the next one.
+    ///
+    /// Cancel-safe: a call that is dropped has begun nothing.
+    pub async fn next(&self) -> Urgency {
+        loop {
+            self.until(|rounds| rounds.asked.is_some()).await;
+            if let Some(urgency) = self.begin() {
+                return urgency;
+            }
+        }
+    }
+
+    fn begin(&self) -> Option<Urgency> {
+        let mut asked = None;
+        self.rounds.send_if_modified(|rounds| {
+            asked = rounds.asked.take();
+            rounds.begun += u64::from(asked.is_some());
+            self.signalled.store(false, Ordering::Relaxed);
+            false
+        });
+        asked
+    }
+
+    /// The round that [`Demand::next`] began has ended, and the routes are swapped.
+    pub fn refreshed(&self) {
+        self.rounds.send_modify(|rounds| rounds.ended = rounds.begun);
+    }
+
+    /// Waits until a failure is waiting for the next round; at once if there is one. Begins nothing.
+    pub async fn until_failed(&self) {
+        self.until(|rounds| rounds.asked == Some(Urgency::Failed)).await;
+    }
+
+    /// Waits until `round` has ended.
+    pub async fn ended(&self, round: Round) {
+        self.until(|rounds| rounds.ended >= round.0).await;
+    }
+
+    async fn until(&self, condition: impl FnMut(&Rounds) -> bool) {
+        // An error would mean that the sender is gone, which is borrowed here.
+        let _ = self.rounds.subscribe().wait_for(condition).await;
+    }
+}
+
+impl Default for Demand {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// Polls once: the outcome, if it is there without waiting.
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn nothing_is_wanted_while_nothing_flows() {
+        let demand = Demand::new();
+        assert_eq!(now(demand.next()), None);
+    }
+
+    #[test]
+    fn uses_and_failures_of_one_round_are_one_demand_of_the_greater_urgency() {
+        let demand = Demand::new();
+        demand.used();
+        demand.failed();
+        demand.used();
+        assert_eq!(now(demand.next()), Some(Urgency::Failed));
+        assert_eq!(now(demand.next()), None);
+        demand.used();
+        assert_eq!(now(demand.next()), Some(Urgency::Used));
+    }
+
+    #[test]
+    fn a_failure_cuts_the_pause_between_rounds_short_and_a_use_does_not() {
+        let demand = Demand::new();
+        demand.used();
+        assert_eq!(now(demand.until_failed()), None);
+        demand.failed();
+        assert_eq!(now(demand.until_failed()), Some(()));
+        assert_eq!(now(demand.next()), Some(Urgency::Failed), "waiting for a failure must not consume it");
+    }
+
+    #[test]
+    fn a_failure_during_a_round_waits_for_the_end_of_the_next() {
+        let demand = Demand::new();
+        demand.used();
+        assert!(now(demand.next()).is_some());
+        let round = demand.failed();
+        demand.refreshed();
+        assert_eq!(now(demand.ended(round)), None, "this round began before the failure");
+        assert!(now(demand.next()).is_some());
+        assert_eq!(now(demand.ended(round)), None);
+        demand.refreshed();
+        assert_eq!(now(demand.ended(round)), Some(()));
+    }
+
+    #[test]
+    fn a_failure_between_rounds_waits_for_the_next_only() {
+        let demand = Demand::new();
+        let round = demand.failed();
+        assert!(now(demand.next()).is_some());
+        demand.refreshed();
+        assert_eq!(now(demand.ended(round)), Some(()));
+    }
+
+    #[tokio::test]
+    async fn a_waiting_resolver_is_woken() {
+        let demand = Demand::new();
+        let (urgency, ()) = tokio::join!(demand.next(), async { demand.used() });
+        assert_eq!(urgency, Urgency::Used);
+    }
+}

@@ -1,0 +1,71 @@
+//! What a mapping carried, counted while it is carried.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use portgate_core::status::{Counters, LastError};
+
+/// One number that many tasks add to.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, number: u64) {
+        self.0.fetch_add(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, number: u64) {
+        self.0.fetch_sub(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The live form of [`Counters`], whose fields say what is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) connections_open: Count,
+    pub(crate) connections_total: Count,
+    pub(crate) connections_failed: Count,
+    pub(crate) bytes_in: Count,
+    pub(crate) bytes_out: Count,
+    pub(crate) datagrams_in: Count,
+    pub(crate) datagrams_out: Count,
+    pub(crate) datagrams_dropped: Count,
+    pub(crate) sessions_open: Count,
+    pub(crate) sessions_total: Count,
+    pub(crate) sessions_evicted: Count,
+    pub(crate) sessions_refused: Count,
+    last_error: Mutex<Option<LastError>>,
+}
+
+impl Tally {
+    /// Notes a failure as the newest.
+    pub(crate) fn note(&self, failure: impl Display) {
+        let error = LastError { at: Timestamp::now(), message: failure.to_string() };
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// The numbers of this moment.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            connections_open: self.connections_open.get(),
+            connections_total: self.connections_total.get(),
+            connections_failed: self.connections_failed.get(),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            datagrams_in: self.datagrams_in.get(),
+            datagrams_out: self.datagrams_out.get(),
+            datagrams_dropped: self.datagrams_dropped.get(),
+            sessions_open: self.sessions_open.get(),
+            sessions_total: self.sessions_total.get(),
+            sessions_evicted: self.sessions_evicted.get(),
+            sessions_refused: self.sessions_refused.get(),
+            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! TCP: accept, find a backend, carry bytes both ways until both ends have said all they wanted.
+
+mod connection;
+mod dial;
+mod flow;
+mod listener;
+mod peer;
+#[cfg_attr(target_os = "linux", path = "pipe.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "no_pipe.rs")]
+mod pipe;
+mod supplies;
+
+pub(crate) use listener::Listener;
+pub(crate) use supplies::Supplies;

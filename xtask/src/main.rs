@@ -1,0 +1,72 @@
+//! What a contributor to portgate runs: `cargo xtask test` and `cargo xtask demo`.
+//!
+//! Both start from a machine that has only Rust. What is missing there is decided by two functions without I/O,
+//! `setup::plan` for the Docker engine and `steps::checks` for the rest, announced, and only then done.
+
+mod daemon;
+mod demo;
+mod engine;
+mod invocation;
+mod machine;
+mod setup;
+mod steps;
+mod tally;
+mod test;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+
+/// The contributor's tools of portgate.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Run every check and test: format, lints, documentation, licences, unit, doc and end-to-end tests.
+    ///
+    /// Installs and starts a Docker engine if none answers (Debian and Ubuntu).
+    Test {
+        /// Leave out the tests that need a Docker engine, and set none up.
+        #[arg(long)]
+        no_docker: bool,
+        /// Say what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Run only the tests whose names contain this, and no other check.
+        filter: Option<String>,
+    },
+    /// Build portgate and watch it open ports on a small cluster of its own.
+    ///
+    /// Installs and starts a Docker engine if none answers (Debian and Ubuntu).
+    Demo {
+        /// Remove what the demo left behind.
+        #[arg(long)]
+        down: bool,
+        /// Say what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::env::set_current_dir(&workspace).with_context(|| format!("cannot enter {}", workspace.display()))?;
+    match task {
+        Task::Test { no_docker, dry_run, filter } => {
+            let docker = if no_docker { test::Docker::LeftOut } else { test::Docker::Wanted };
+            test::run(docker, filter.as_deref(), dry_run)
+        }
+        Task::Demo { down, dry_run } => demo::run(down, dry_run),
+    }
+}
