@@ -24,11 +24,6 @@ impl Placement {
             Self::Process => "process",
         }
     }
-
-    /// The placement of this name, the inverse of [`Placement::name`].
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Published, Self::Process].into_iter().find(|placement| placement.name() == name)
-    }
 }
 
 /// How bytes travel.

@@ -67,12 +67,13 @@ impl Error {
     }
 
     /// What may mend it.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::TimedOut { .. } => Some("the engine is overloaded or stuck: see whether `docker ps` answers"),
-            Self::Broken { .. } => Some("see whether the engine still runs: `docker version`"),
-            Self::Refused { .. } | Self::Failed { .. } => None,
-        }
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::TimedOut { .. } => "the engine is overloaded or stuck: see whether `docker ps` answers",
+            Self::Broken { .. } => "see whether the engine still runs: `docker version`",
+            Self::Refused { .. } | Self::Failed { .. } => return None,
+        };
+        Some(text.to_owned())
     }
 }
 

@@ -37,7 +37,7 @@ impl Error {
                 let guess = guess.map(|guess| format!("did you mean {guess}? ")).unwrap_or_default();
                 Some(format!("{guess}networks are: {}", known.join(", ")))
             }
-            Self::Engine(error) => error.hint().map(str::to_owned),
+            Self::Engine(error) => error.hint(),
         }
     }
 }

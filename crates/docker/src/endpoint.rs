@@ -39,7 +39,7 @@ pub enum Endpoint {
         /// The directory of `ca.pem`, `cert.pem` and `key.pem`.
         certificates: PathBuf,
     },
-    /// `[USER@]HOST[:PORT]`, through `ssh` and `docker system dial-stdio` over there.
+    /// `[USER@]HOST`, through `ssh` and `docker system dial-stdio` over there.
     Ssh(String),
 }
 
@@ -82,6 +82,12 @@ pub enum Error {
         /// As it is written in `DOCKER_HOST` or in a context.
         host: String,
     },
+    /// The address names a port for ssh, which the client cannot pass on.
+    #[error("{host} names a port, which has to stand in ssh's own configuration")]
+    SshPort {
+        /// As it is written in `DOCKER_HOST` or in a context.
+        host: String,
+    },
     /// The connection would be encrypted, but anybody could be at its other end.
     #[error("the connection to {host} would not verify the engine's certificate")]
     Unverified {
@@ -92,8 +98,8 @@ pub enum Error {
 
 impl Error {
     /// What mends it.
-    pub fn hint(&self) -> String {
-        match self {
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
             Self::UnknownContext { name, known } => {
                 let guess = suggest::nearest(name, known.iter().map(String::as_str));
                 let guess = guess.map(|guess| format!("did you mean {guess}? ")).unwrap_or_default();
@@ -101,10 +107,14 @@ impl Error {
                 format!("{guess}contexts are: {}", known.join(", "))
             }
             Self::BadHost { .. } => "write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST".to_owned(),
+            Self::SshPort { .. } => {
+                "write `Host NAME`, `HostName …` and `Port …` to ~/.ssh/config, and the address as ssh://NAME"
+                    .to_owned()
+            }
             Self::Unverified { .. } => "set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH=DIRECTORY with ca.pem in it, \
                  or `docker context update --docker host=…,ca=FILE`"
                 .to_owned(),
-        }
+        })
     }
 }
 
@@ -165,6 +175,7 @@ fn parse(host: &str, tls: Tls, certificates: &Path) -> Result<Endpoint, Error> {
     match scheme {
         "unix" => Ok(Endpoint::Unix(PathBuf::from(rest))),
         "npipe" => Ok(Endpoint::Pipe(rest.to_owned())),
+        "ssh" if rest.contains(':') => Err(Error::SshPort { host: host.to_owned() }),
         "ssh" => Ok(Endpoint::Ssh(rest.to_owned())),
         "tcp" | "http" | "https" => match tls {
             Tls::Off => Ok(Endpoint::Tcp(with_port(rest, PORTS.0))),
@@ -266,7 +277,8 @@ mod tests {
         let settings = Settings { context: Some("remoet".to_owned()), ..user() };
         let error = choose(&settings, &contexts(None), |_| true).unwrap_err();
         assert_eq!(error.to_string(), "there is no Docker context named remoet");
-        assert_eq!(error.hint(), "did you mean remote? contexts are: default, desktop-linux, remote, careless");
+        let hint = "did you mean remote? contexts are: default, desktop-linux, remote, careless";
+        assert_eq!(error.hint().as_deref(), Some(hint));
     }
 
     #[test]
@@ -287,7 +299,8 @@ mod tests {
         assert_eq!(parsed("10.0.0.7:1234"), "tcp://10.0.0.7:1234");
         assert_eq!(parsed("tcp://[::1]"), "tcp://[::1]:2375");
         assert_eq!(parsed("http://localhost:2375/"), "tcp://localhost:2375");
-        assert_eq!(parsed("ssh://me@host:22"), "ssh://me@host:22");
+        assert_eq!(parsed("ssh://me@host"), "ssh://me@host");
+        assert!(matches!(parse("ssh://me@host:22", Tls::Off, Path::new("")), Err(Error::SshPort { .. })));
         assert!(parse("ftp://host", Tls::Off, Path::new("")).is_err());
         assert!(parse("unix://", Tls::Off, Path::new("")).is_err());
     }

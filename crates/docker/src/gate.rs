@@ -21,7 +21,7 @@ pub use container::{GateContainer, Health, RunState};
 pub use control::{Error as ControlError, Session};
 pub use logs::{LogChunk, LogOptions, Output};
 pub use spec::GateSpec;
-pub use state::Error as StateError;
+pub use state::{Error as StateError, state_path};
 
 use crate::call::{self, CHANGE, Call, QUESTION, is_conflict, is_missing};
 use crate::engine::Engine;
@@ -68,7 +68,7 @@ impl Error {
                 Some("is the cluster gone? `portgate clusters` lists those that exist".to_owned())
             }
             Self::NoImage { image, .. } => Some(format!("fetch it with `docker pull {image}`")),
-            Self::Engine(error) => error.hint().map(str::to_owned),
+            Self::Engine(error) => error.hint(),
         }
     }
 }

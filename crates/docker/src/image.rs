@@ -65,15 +65,16 @@ pub use elf::Unfit;
 
 impl Error {
     /// What mends it.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Read { .. } => None,
-            Self::Unfit { source: Unfit::Dynamic, .. } => Some(
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Read { .. } => return None,
+            Self::Unfit { source: Unfit::Dynamic, .. } => {
                 "build portgate in its own workspace, whose .cargo/config.toml links statically, \
-                 or name a published image with --image REF",
-            ),
-            Self::Unfit { .. } => Some("name a published image of the engine's architecture with --image REF"),
-        }
+                 or name a published image with --image REF"
+            }
+            Self::Unfit { .. } => "name a published image of the engine's architecture with --image REF",
+        };
+        Some(text.to_owned())
     }
 }
 

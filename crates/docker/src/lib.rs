@@ -14,5 +14,5 @@ pub mod holder;
 pub mod image;
 pub mod labels;
 mod natural;
-pub mod published;
+mod published;
 pub mod settings;

@@ -2,16 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The directory of the state files in a gate's container: the mount point of the cluster's volume.
-pub const CONTAINER_STATE: &str = "/var/lib/portgate";
-
 /// The control socket in a gate's container, on a tmpfs.
 pub const CONTAINER_SOCKET: &str = "/run/portgate.sock";
-
-/// The state file of the gate in the container of this name.
-pub fn container_state(gate: &str) -> PathBuf {
-    Path::new(CONTAINER_STATE).join(format!("{gate}.json"))
-}
 
 /// The files of one gate in process placement, in a directory of its own.
 #[derive(Clone, Debug)]

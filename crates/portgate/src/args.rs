@@ -9,7 +9,8 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use portgate_core::spec::{PortSpec, Selector};
-use portgate_core::status::Placement;
+
+use crate::demo_node::Ports;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -41,11 +42,15 @@ pub(crate) enum Command {
     Open(OpenArguments),
     Close(CloseArguments),
     /// List the open ports
-    #[command(visible_alias = "list", alias = "ps", after_help = "\
+    #[command(
+        visible_alias = "list",
+        alias = "ps",
+        after_help = "\
 Examples:
   portgate ls
   portgate ls -o wide               with counters, gates and the last error
-  portgate ls -o json               for scripts: docs/guide/reference.md describes every field")]
+  portgate ls -o json               for scripts: docs/guide/reference.md describes every field"
+    )]
     Ls(ListArguments),
     /// List the local clusters and their nodes
     #[command(after_help = "\
@@ -289,12 +294,15 @@ pub(crate) enum Format {
 pub(crate) enum GateCommand {
     /// Carry mappings until SIGTERM
     Run {
-        #[arg(long, value_parser = placement)]
-        placement: Placement,
-        #[arg(long)]
-        state: PathBuf,
-        #[arg(long)]
-        socket: PathBuf,
+        /// As the gate in the container of this name
+        #[arg(long, required_unless_present = "process")]
+        name: Option<String>,
+        /// As a plain process, with its files in this directory
+        #[arg(long, value_name = "DIRECTORY", conflicts_with = "name")]
+        process: Option<PathBuf>,
+        /// Serve a demo's node as well
+        #[arg(long, requires = "process")]
+        demo_node: Option<Ports>,
     },
     /// Join standard input and output with the control socket
     Control {
@@ -307,18 +315,7 @@ pub(crate) enum GateCommand {
         socket: PathBuf,
     },
     /// Serve echo (TCP and UDP) and HTTP, as the node of a demo
-    Node {
-        #[arg(long)]
-        echo_tcp: std::net::SocketAddr,
-        #[arg(long)]
-        echo_udp: std::net::SocketAddr,
-        #[arg(long)]
-        http: std::net::SocketAddr,
-    },
-}
-
-fn placement(text: &str) -> Result<Placement, &'static str> {
-    Placement::from_name(text).ok_or("the placements are published and process")
+    Node { ports: Ports },
 }
 
 /// `500ms`, `2s`, `1m30s`.

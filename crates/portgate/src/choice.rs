@@ -1,7 +1,5 @@
 //! Which cluster is meant.
 
-use std::io::IsTerminal;
-
 use portgate_core::cluster::Cluster;
 use portgate_core::suggest;
 use portgate_docker::engine::Engine;
@@ -79,15 +77,7 @@ fn qualified(cluster: &Cluster) -> String {
 /// The names, qualified where two are the same.
 fn names(clusters: &[Cluster]) -> Vec<String> {
     let same = |cluster: &Cluster| clusters.iter().filter(|other| other.id.name == cluster.id.name).count() > 1;
-    clusters
-        .iter()
-        .map(|cluster| if same(cluster) { qualified(cluster) } else { cluster.id.name.clone() })
-        .collect()
-}
-
-/// Whether a question can be asked and answered.
-pub(crate) fn is_interactive() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    clusters.iter().map(|cluster| if same(cluster) { qualified(cluster) } else { cluster.id.name.clone() }).collect()
 }
 
 #[cfg(test)]
@@ -98,7 +88,11 @@ mod tests {
 
     fn cluster(provider: Provider, name: &str, state: NodeState) -> Cluster {
         let node = Node { name: format!("{name}-node"), role: Role::Server, state, address: None };
-        Cluster { id: ClusterId { provider, name: name.to_owned() }, network: format!("{provider}-{name}"), nodes: vec![node] }
+        Cluster {
+            id: ClusterId { provider, name: name.to_owned() },
+            network: format!("{provider}-{name}"),
+            nodes: vec![node],
+        }
     }
 
     fn running(name: &str) -> Cluster {

@@ -1,7 +1,9 @@
 //! The node of a demo: what a Service behind a NodePort would be, in this same executable.
 
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -16,11 +18,47 @@ const MAX_HEAD: usize = 16 << 10;
 /// The most headers of an HTTP request that are read.
 const MAX_HEADERS: usize = 64;
 
+/// The ports of a demo's node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ports {
+    /// Where it listens.
+    pub(crate) address: IpAddr,
+    /// TCP echo.
+    pub(crate) echo_tcp: u16,
+    /// UDP echo.
+    pub(crate) echo_udp: u16,
+    /// HTTP.
+    pub(crate) http: u16,
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{},{},{}", self.address, self.echo_tcp, self.echo_udp, self.http)
+    }
+}
+
+impl FromStr for Ports {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split(',');
+        let address = parts.next().and_then(|part| part.parse().ok());
+        let mut port = || parts.next().and_then(|part| part.parse().ok());
+        match (address, port(), port(), port()) {
+            (Some(address), Some(echo_tcp), Some(echo_udp), Some(http)) => {
+                Ok(Self { address, echo_tcp, echo_udp, http })
+            }
+            _ => Err("expected ADDRESS,ECHO-TCP,ECHO-UDP,HTTP"),
+        }
+    }
+}
+
 /// Serves until a socket fails or the process is told to end.
-pub(crate) async fn serve(echo_tcp: SocketAddr, echo_udp: SocketAddr, http: SocketAddr) -> io::Result<()> {
-    let echo_tcp = TcpListener::bind(echo_tcp).await?;
-    let echo_udp = UdpSocket::bind(echo_udp).await?;
-    let http = TcpListener::bind(http).await?;
+pub(crate) async fn serve(ports: Ports) -> io::Result<()> {
+    let at = |port| SocketAddr::new(ports.address, port);
+    let echo_tcp = TcpListener::bind(at(ports.echo_tcp)).await?;
+    let echo_udp = UdpSocket::bind(at(ports.echo_udp)).await?;
+    let http = TcpListener::bind(at(ports.http)).await?;
     tokio::try_join!(accept(echo_tcp, echo), accept(http, answer), echo_datagrams(echo_udp)).map(drop)
 }
 
@@ -91,6 +129,14 @@ fn describe(head: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_are_written_as_they_are_read() {
+        let ports: Ports = "127.0.0.1,1,2,3".parse().unwrap();
+        assert_eq!((ports.echo_tcp, ports.echo_udp, ports.http), (1, 2, 3));
+        assert_eq!(ports.to_string(), "127.0.0.1,1,2,3");
+        assert!("127.0.0.1,1,2".parse::<Ports>().is_err());
+    }
 
     #[test]
     fn the_answer_repeats_what_was_asked() {

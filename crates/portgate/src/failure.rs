@@ -53,7 +53,12 @@ pub(crate) enum Failure {
     #[error("{address}/{protocol} is taken by {holder}", protocol = local.protocol)]
     PortTaken { local: Local, address: SocketAddr, holder: String },
     #[error("{local} cannot listen on {address}")]
-    NoAddress { local: Local, address: SocketAddr, #[source] source: io::Error },
+    NoAddress {
+        local: Local,
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
     #[error("{count} ports at once")]
     Many { count: usize },
     #[error("{selector} is not open{}", cluster.as_ref().map(|name| format!(" on cluster {name}")).unwrap_or_default())]
@@ -66,12 +71,20 @@ pub(crate) enum Failure {
     GateNewer { gate: String, theirs: String, ours: &'static str },
     #[error("the gates of cluster {cluster} keep changing")]
     Contended { cluster: String },
+    #[error("{broken} of {opened} opened ports cannot be reached yet")]
+    Unproven { broken: usize, opened: usize },
     #[error("{broken} of {tested} ports cannot be reached")]
     Broken { broken: usize, tested: usize },
-    #[error("the demo runs already, as cluster {name}")]
-    DemoRuns { name: String },
+    #[error("gate {gate} is a process, which cannot be started again")]
+    ProcessGate { gate: String },
     #[error("cannot {action}")]
-    System { action: String, #[source] source: io::Error },
+    System {
+        action: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<call::Error>),
     #[error("interrupted")]
     Interrupted,
 }
@@ -96,17 +109,22 @@ impl Failure {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(error) => error.hint(),
-            Self::Call(error) => error.hint().map(str::to_owned),
+            Self::Call(error) => error.hint(),
             Self::Cluster(error) => error.hint(),
-            Self::Image(error) => error.hint().map(str::to_owned),
+            Self::Image(error) => error.hint(),
             Self::ImageStore(error) => error.hint(),
             Self::Create(error) => error.hint(),
             Self::Exec(error) => error.hint(),
-            Self::State(error) => error.hint().map(str::to_owned),
+            Self::State(error) => error.hint(),
             Self::Client(_) => Some("`portgate logs` shows what the gate says".to_owned()),
             Self::Unsupported(error) => Some(error.hint().to_owned()),
             Self::Conflict(error) => Some(error.hint()),
-            Self::Gate(_) | Self::Store(_) | Self::NoAddress { .. } | Self::System { .. } | Self::Interrupted => None,
+            Self::Gate(_)
+            | Self::Store(_)
+            | Self::Several(_)
+            | Self::NoAddress { .. }
+            | Self::System { .. }
+            | Self::Interrupted => None,
             other => Some(other.own_hint()),
         }
     }
@@ -142,8 +160,11 @@ impl Failure {
             Self::GateNotRunning { .. } => "start it with `portgate start`".to_owned(),
             Self::GateNewer { .. } => "upgrade this portgate; `portgate down` would remove the gate".to_owned(),
             Self::Contended { .. } => "another portgate works on the same cluster: try again".to_owned(),
+            Self::Unproven { .. } => {
+                "they stay open, and lead to the target as soon as it listens: `portgate test` tries again".to_owned()
+            }
             Self::Broken { .. } => "`portgate logs` shows what the gate says".to_owned(),
-            Self::DemoRuns { .. } => "remove it with `portgate demo --down`".to_owned(),
+            Self::ProcessGate { .. } => "remove it with `portgate down`, and run the command that made it".to_owned(),
             _ => String::new(),
         }
     }

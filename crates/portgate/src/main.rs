@@ -1,1 +1,70 @@
-fn main(){}
+//! portgate: open ports on a Kubernetes cluster that is already running.
+
+mod apply;
+mod args;
+mod choice;
+mod command;
+mod demo_node;
+mod failure;
+mod gates;
+mod host_port;
+mod interrupt;
+mod opening;
+mod packed;
+mod process_gate;
+mod removal;
+mod trial;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            view::error(&failure);
+            if let Some(hint) = failure.hint() {
+                view::hint(hint);
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    // A gate's own processes handle signals themselves.
+    if let Command::Gate { command } = command {
+        return command::gate(command).await;
+    }
+    let interrupt = Interrupt::listen().map_err(Failure::system("listen for signals"))?;
+    match command {
+        Command::Open(arguments) => command::open(arguments, &interrupt).await,
+        Command::Close(arguments) => command::close(arguments, &interrupt).await,
+        Command::Restart(arguments) => command::restart(arguments, &interrupt).await,
+        Command::Down(arguments) => command::down(arguments, &interrupt).await,
+        Command::Demo(arguments) => command::demo(arguments, &interrupt).await,
+        harmless => interrupt.abandon(run_harmless(harmless)).await,
+    }
+}
+
+/// The commands that leave nothing half-made, wherever they end.
+async fn run_harmless(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Ls(arguments) => command::ls(arguments).await,
+        Command::Clusters(arguments) => command::clusters(arguments).await,
+        Command::Test(arguments) => command::test(arguments).await,
+        Command::Logs(arguments) => command::logs(arguments).await,
+        Command::Stop(arguments) => command::stop(&arguments).await,
+        Command::Start(arguments) => command::start(&arguments).await,
+        Command::Version(arguments) => command::version(arguments).await,
+        Command::Completion { shell } => command::completion(shell),
+        _ => Ok(()),
+    }
+}

@@ -7,10 +7,11 @@ use bollard::models::{
 };
 use jiff::Timestamp;
 use portgate_core::cluster::{ClusterId, Provider};
+use portgate_core::mapping::Local;
 use portgate_core::status::Placement;
 
 use crate::labels;
-use crate::published::{self, Published};
+use crate::published;
 
 /// A gate's container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub struct GateContainer {
     /// What its own check says, while it runs.
     pub health: Option<Health>,
     /// The ports that it publishes when it runs.
-    pub published: Vec<Published>,
+    pub published: Vec<Local>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(gate.state, RunState::Exited { status: 137 });
         assert_eq!(gate.health, None);
         let [published] = gate.published.as_slice() else { panic!("one port") };
-        assert_eq!(published.local.to_string(), "localhost:30999/tcp");
+        assert_eq!(published.to_string(), "localhost:30999/tcp");
         assert_eq!(gate.created.to_string(), "2026-07-01T12:00:00.123456789Z");
     }
 

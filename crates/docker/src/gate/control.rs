@@ -55,7 +55,7 @@ impl Error {
         match self {
             Self::NotRunning { .. } => Some("start it with `portgate start`".to_owned()),
             Self::Ended { container, .. } => Some(format!("see its log: `docker logs {container}`")),
-            Self::Engine(error) => error.hint().map(str::to_owned),
+            Self::Engine(error) => error.hint(),
         }
     }
 }

@@ -8,11 +8,12 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use portgate_core::cluster::{ClusterId, Provider};
+use portgate_core::mapping::Local;
 use portgate_core::status::Placement;
 
 use crate::image::{EXECUTABLE, NOBODY, STATE_DIRECTORY};
 use crate::labels;
-use crate::published::{self, Published};
+use crate::published;
 
 /// How long Docker waits for a gate to drain before it kills it: twice what a gate takes at most.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -48,7 +49,7 @@ pub struct GateSpec {
     /// The volume that holds the state file.
     pub volume: String,
     /// The ports to publish, exactly so.
-    pub published: Vec<Published>,
+    pub published: Vec<Local>,
 }
 
 impl GateSpec {
@@ -147,7 +148,7 @@ fn whole_seconds(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portgate_core::mapping::{HostAddresses, Local};
+    use portgate_core::mapping::HostAddresses;
     use portgate_core::port::{Port, Protocol};
 
     fn spec(provider: Provider) -> GateSpec {
@@ -160,10 +161,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             image: "portgate:0.1.0-0123456789ab".to_owned(),
             volume: "k3d-my-portgate".to_owned(),
-            published: vec![
-                Published { local: local(30999, Protocol::Tcp), container: Port::new(30999).unwrap() },
-                Published { local: local(53, Protocol::Udp), container: Port::new(53).unwrap() },
-            ],
+            published: vec![local(30999, Protocol::Tcp), local(53, Protocol::Udp)],
         }
     }
 
@@ -174,7 +172,106 @@ mod tests {
 
     #[test]
     fn the_engine_is_told_everything() {
-        insta::assert_snapshot!(serde_json::to_string_pretty(&body(&spec(Provider::K3d))).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&body(&spec(Provider::K3d))).unwrap(), @r#"
+        {
+          "Cmd": [
+            "gate",
+            "run",
+            "--name",
+            "k3d-my-portgate"
+          ],
+          "ExposedPorts": {
+            "30999/tcp": {},
+            "53/udp": {}
+          },
+          "Healthcheck": {
+            "Interval": 30000000000,
+            "Retries": 3,
+            "StartPeriod": 5000000000,
+            "Test": [
+              "CMD",
+              "/portgate",
+              "gate",
+              "health"
+            ],
+            "Timeout": 5000000000
+          },
+          "HostConfig": {
+            "CapDrop": [
+              "ALL"
+            ],
+            "DnsOptions": [
+              "timeout:1",
+              "attempts:2"
+            ],
+            "LogConfig": {
+              "Config": {
+                "max-file": "3",
+                "max-size": "10m"
+              },
+              "Type": "json-file"
+            },
+            "Mounts": [
+              {
+                "Source": "k3d-my-portgate",
+                "Target": "/var/lib/portgate",
+                "Type": "volume"
+              }
+            ],
+            "NetworkMode": "k3d-my",
+            "PortBindings": {
+              "30999/tcp": [
+                {
+                  "HostIp": "127.0.0.1",
+                  "HostPort": "30999"
+                },
+                {
+                  "HostIp": "::1",
+                  "HostPort": "30999"
+                }
+              ],
+              "53/udp": [
+                {
+                  "HostIp": "127.0.0.1",
+                  "HostPort": "53"
+                },
+                {
+                  "HostIp": "::1",
+                  "HostPort": "53"
+                }
+              ]
+            },
+            "ReadonlyRootfs": true,
+            "RestartPolicy": {
+              "Name": "unless-stopped"
+            },
+            "SecurityOpt": [
+              "no-new-privileges"
+            ],
+            "Sysctls": {
+              "net.ipv4.ip_unprivileged_port_start": "0"
+            },
+            "Tmpfs": {
+              "/run": "rw,noexec,nosuid,nodev,size=1m,uid=65534,gid=65534,mode=0700"
+            }
+          },
+          "Hostname": "k3d-my-portgate",
+          "Image": "portgate:0.1.0-0123456789ab",
+          "Labels": {
+            "app": "k3d",
+            "dev.portgate.cluster": "my",
+            "dev.portgate.network": "k3d-my",
+            "dev.portgate.placement": "published",
+            "dev.portgate.provider": "k3d",
+            "dev.portgate.version": "0.1.0",
+            "k3d.cluster": "my",
+            "k3d.cluster.network": "k3d-my",
+            "k3d.role": "noRole"
+          },
+          "StopTimeout": 10,
+          "User": "65534:65534"
+        }
+        "#);
     }
 
     #[test]

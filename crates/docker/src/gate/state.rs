@@ -56,9 +56,9 @@ pub enum Error {
 
 impl Error {
     /// What may mend it.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Decode { .. } => Some("a newer portgate may have written it: use that version"),
+            Self::Decode { .. } => Some("a newer portgate may have written it: use that version".to_owned()),
             Self::Encode { .. } | Self::Archive { .. } => None,
             Self::Engine(error) => error.hint(),
         }
@@ -79,7 +79,7 @@ impl Engine {
 
     /// Reads the state file of a gate, whether it runs or not; none if there is no file, or no gate.
     pub async fn read_state(&self, container: &str) -> Result<Option<GateState>, Error> {
-        let path = format!("{STATE_DIRECTORY}/{}", file_name(container));
+        let path = state_path(container);
         let options = DownloadFromContainerOptionsBuilder::new().path(&path).build();
         let download = self.docker.download_from_container(container, Some(options));
         let download = download.try_fold(BytesMut::new(), async |mut archive, bytes| {
@@ -95,6 +95,11 @@ impl Engine {
         let state = serde_json::from_slice(&json);
         state.map(Some).map_err(|source| Error::Decode { container: container.to_owned(), source })
     }
+}
+
+/// The path of a gate's state file, in its container.
+pub fn state_path(container: &str) -> String {
+    format!("{STATE_DIRECTORY}/{}", file_name(container))
 }
 
 fn file_name(container: &str) -> String {

@@ -126,6 +126,35 @@ mod tests {
 
     #[test]
     fn the_configuration_says_what_to_run_and_as_whom() {
-        insta::assert_snapshot!(serde_json::to_string_pretty(&image().config(b"layer")).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&image().config(b"layer")).unwrap(), @r#"
+        {
+          "architecture": "amd64",
+          "config": {
+            "Entrypoint": [
+              "/portgate"
+            ],
+            "Labels": {
+              "dev.portgate.image": "true",
+              "dev.portgate.version": "0.1.0"
+            },
+            "User": "65534:65534",
+            "WorkingDir": "/"
+          },
+          "created": "1970-01-01T00:00:00Z",
+          "history": [
+            {
+              "created": "1970-01-01T00:00:00Z",
+              "created_by": "portgate"
+            }
+          ],
+          "os": "linux",
+          "rootfs": {
+            "diff_ids": [
+              "sha256:dac1d7cfa95021764849fd102524e141488c5e3a90f861dbb5a12d9ac8584f85"
+            ],
+            "type": "layers"
+          }
+        }
+        "#);
     }
 }

@@ -57,7 +57,7 @@ impl Error {
             Self::BadReference { .. } => Some("write it as [REGISTRY/]NAME[:TAG]".to_owned()),
             Self::Unknown { reference } => Some(format!("fetch it with `docker pull {reference}`")),
             Self::Pack { .. } => None,
-            Self::Engine(error) => error.hint().map(str::to_owned),
+            Self::Engine(error) => error.hint(),
         }
     }
 }

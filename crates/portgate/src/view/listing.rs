@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::args::Format;
+use crate::failure::Failure;
 
 /// One line of a listing.
 pub(crate) trait Row: Serialize {
@@ -26,7 +27,11 @@ struct Document<'a, T> {
 }
 
 /// Writes the rows to stdout.
-pub(crate) fn print<T: Row>(format: Format, rows: &[T]) -> io::Result<()> {
+pub(crate) fn print<T: Row>(format: Format, rows: &[T]) -> Result<(), Failure> {
+    write(format, rows).map_err(Failure::system("print the list"))
+}
+
+fn write<T: Row>(format: Format, rows: &[T]) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     let document = Document { items: rows };
     match format {
@@ -44,7 +49,7 @@ pub(crate) fn print<T: Row>(format: Format, rows: &[T]) -> io::Result<()> {
 fn table<T: Row>(rows: &[T], wide: bool) -> String {
     let bold = Style::new().bold();
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(T::titles(wide));
     for row in rows {
         table.add_row(row.cells(wide));

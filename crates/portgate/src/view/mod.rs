@@ -1,10 +1,12 @@
 //! What a user sees: tables and documents on stdout, talk on stderr.
 
+mod clusters;
 mod listing;
 mod mappings;
 mod talk;
 mod trials;
 
+pub(crate) use clusters::print_clusters;
 pub(crate) use listing::{Row, print};
-pub(crate) use mappings::MappingRow;
-pub(crate) use talk::{Progress, error, hint, note, warning};
+pub(crate) use mappings::{MappingRow, rows};
+pub(crate) use talk::{Progress, error, hint, line, note, warning};

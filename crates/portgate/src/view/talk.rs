@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::time::Duration;
 
-use anstream::eprintln;
+use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use portgate_core::causes;
@@ -32,6 +32,11 @@ pub(crate) fn hint(hint: impl Display) {
 /// Warns.
 pub(crate) fn warning(warning: impl Display) {
     eprintln!("{WARNING}warning:{WARNING:#} {warning}");
+}
+
+/// Prints a line of data, to stdout.
+pub(crate) fn line(line: impl Display) {
+    println!("{line}");
 }
 
 /// Says something in passing.

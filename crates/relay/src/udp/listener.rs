@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::task::{AbortHandle, JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, sleep};
 
@@ -71,7 +72,7 @@ impl Listener {
         self.turn = place + 1;
         let mapping = self.mapping.clone();
         let mut batch = mapping.common.batches.take().unwrap_or_else(Batch::new);
-        let received = self.sockets[place].receive(&mut batch);
+        let received = self.sockets[place].receive(Interest::READABLE, &mut batch);
         let more = batch.is_full() || received.is_err();
         if let Err(error) = received {
             // An ICMP message about an answer to a client that is gone, on systems that report it here.

@@ -89,10 +89,10 @@ impl Session {
 
     /// Passes one batch on; true if more is probably waiting.
     async fn answer_once(&self, clock: Clock) -> io::Result<bool> {
-        self.socket.readable().await?;
+        let interest = self.socket.incoming().await?;
         let batches = &self.mapping.common.batches;
         let mut batch = batches.take().unwrap_or_else(Batch::new);
-        let received = self.socket.receive(&mut batch);
+        let received = self.socket.receive(interest, &mut batch);
         let more = batch.is_full();
         if !batch.is_empty() {
             self.activity.touch(clock.now());

@@ -53,20 +53,21 @@ impl Socket {
         self.wildcard
     }
 
-    /// Polls for something to receive: datagrams, or an error.
+    /// Polls for datagrams.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io.poll_recv_ready(cx)
     }
 
-    /// Waits for something to receive: datagrams, or an error.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        self.io.readable().await
+    /// Waits for datagrams, or for the error that an ICMP message makes: such a socket is not readable but erroneous.
+    pub(super) async fn incoming(&self) -> io::Result<Interest> {
+        let ready = self.io.ready(Interest::READABLE | Interest::ERROR).await?;
+        Ok(if ready.is_readable() { Interest::READABLE } else { Interest::ERROR })
     }
 
-    /// Receives what is there. An empty batch is possible.
-    pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
+    /// Receives what made the socket ready. An empty batch is possible.
+    pub(super) fn receive(&self, interest: Interest, batch: &mut Batch) -> io::Result<()> {
         batch.clear();
-        let outcome = self.io.try_io(Interest::READABLE, || {
+        let outcome = self.io.try_io(interest, || {
             batch.fill(|slots, metas| self.state.recv((&self.io).into(), slots, metas))?;
             // A call that leaves buffers empty has found the end of the queue. To say so saves the call that would find
             // it again. Only Linux receives more than one datagram a call, so only there is a partial batch a proof.

@@ -1,0 +1,130 @@
+//! What kind of engine it is.
+
+use std::fmt;
+
+use bollard::models::{SystemInfo, SystemVersion};
+
+use super::Engine;
+use crate::call::{self, Call, QUESTION};
+
+/// What kind of engine it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// The engine's version, such as `20.10.24`.
+    pub version: String,
+    /// The API's version, such as `1.41`.
+    pub api_version: String,
+    /// The operating system that containers see, such as `linux`.
+    pub os: String,
+    /// The processor architecture that images must have.
+    pub architecture: Architecture,
+    /// The engine's host name.
+    pub name: String,
+    /// Who made the engine.
+    pub product: Product,
+    /// Whether it runs without root, and so behind a network of its own.
+    pub rootless: bool,
+    /// Whether it runs on this machine, so that what it publishes can be reached on localhost.
+    pub local: bool,
+}
+
+/// Who made an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// Docker Engine, on the machine itself.
+    Docker,
+    /// Docker Desktop: Docker Engine in a virtual machine.
+    DockerDesktop,
+    /// Podman.
+    Podman,
+}
+
+/// A processor architecture in Go's words, as image configurations have them: `amd64`, `arm64`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Architecture(String);
+
+impl Architecture {
+    /// From Go's name or the kernel's: `x86_64` is `amd64`, `aarch64` is `arm64`.
+    pub fn new(name: &str) -> Self {
+        Self(match name {
+            "x86_64" => "amd64".to_owned(),
+            "aarch64" => "arm64".to_owned(),
+            other => other.to_owned(),
+        })
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Engine {
+    /// Asks what kind of engine it is.
+    pub async fn info(&self) -> Result<EngineInfo, call::Error> {
+        let (version, info) = tokio::try_join!(
+            Call::new("ask for the engine's version", "", QUESTION).make(self.docker.version()),
+            Call::new("ask for the engine's settings", "", QUESTION).make(self.docker.info()),
+        )?;
+        Ok(describe(version, info, self.endpoint.is_local()))
+    }
+}
+
+fn describe(version: SystemVersion, info: SystemInfo, local: bool) -> EngineInfo {
+    let podman = version.components.iter().flatten().any(|component| component.name == "Podman Engine");
+    let desktop = info.operating_system.as_deref() == Some("Docker Desktop");
+    EngineInfo {
+        version: version.version.unwrap_or_default(),
+        api_version: version.api_version.unwrap_or_default(),
+        os: version.os.unwrap_or_default(),
+        architecture: Architecture::new(&version.arch.unwrap_or_default()),
+        name: info.name.unwrap_or_default(),
+        product: match (podman, desktop) {
+            (true, _) => Product::Podman,
+            (false, true) => Product::DockerDesktop,
+            (false, false) => Product::Docker,
+        },
+        rootless: info.security_options.iter().flatten().any(|option| option == "name=rootless"),
+        local,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(version: &str, info: &str) -> EngineInfo {
+        describe(serde_json::from_str(version).unwrap(), serde_json::from_str(info).unwrap(), true)
+    }
+
+    #[test]
+    fn products_are_told_apart() {
+        let docker = described(
+            r#"{"Version":"20.10.24","ApiVersion":"1.41","Os":"linux","Arch":"amd64"}"#,
+            r#"{"Name":"vm","OperatingSystem":"Debian GNU/Linux 12","SecurityOptions":["name=seccomp,profile=default"]}"#,
+        );
+        assert_eq!((docker.product, docker.rootless), (Product::Docker, false));
+        assert_eq!(docker.architecture.as_str(), "amd64");
+
+        let rootless = described("{}", r#"{"SecurityOptions":["name=seccomp,profile=default","name=rootless"]}"#);
+        assert_eq!((rootless.product, rootless.rootless), (Product::Docker, true));
+
+        let desktop = described("{}", r#"{"OperatingSystem":"Docker Desktop"}"#);
+        assert_eq!(desktop.product, Product::DockerDesktop);
+
+        let podman = described(r#"{"Components":[{"Name":"Podman Engine","Version":"4.9.3"}]}"#, "{}");
+        assert_eq!(podman.product, Product::Podman);
+    }
+
+    #[test]
+    fn architectures_have_one_name() {
+        assert_eq!(Architecture::new("x86_64"), Architecture::new("amd64"));
+        assert_eq!(Architecture::new("aarch64").to_string(), "arm64");
+    }
+}

@@ -1,0 +1,183 @@
+//! Carrying out a plan, and undoing what was done of it when it fails.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use portgate_core::cluster::{Cluster, ClusterId, Node};
+use portgate_core::control::{Change, Refusal, Request};
+use portgate_core::mapping::{Local, Mapping};
+use portgate_core::plan::Step;
+use portgate_core::state::{GateState, NodeHost};
+use portgate_docker::engine::Engine;
+use portgate_docker::gate::{self as containers, GateSpec};
+use portgate_docker::{call, labels};
+use portgate_gate::client::ClientError;
+
+use crate::failure::Failure;
+use crate::gates::{Control, VERSION};
+use crate::interrupt::Interrupt;
+use crate::view;
+
+/// The network whose containers Docker's DNS does not know: the engine's default bridge.
+const NETWORK_WITHOUT_DNS: &str = "bridge";
+
+/// How long a gate may drain before Docker ends it.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// The nodes, by the names or addresses under which a gate in a container finds them.
+pub(crate) fn node_hosts(cluster: &Cluster) -> Vec<NodeHost> {
+    let host = |node: &Node| match node.address {
+        Some(address) if cluster.network == NETWORK_WITHOUT_DNS => address.to_string(),
+        _ => node.name.clone(),
+    };
+    cluster.nodes.iter().map(|node| NodeHost { name: node.name.clone(), host: host(node) }).collect()
+}
+
+/// The volume of a cluster's gates.
+pub(crate) fn volume(cluster: &ClusterId) -> String {
+    cluster.gate_name()
+}
+
+/// What a gate is made from, and for.
+pub(crate) struct Ground {
+    /// The cluster.
+    pub(crate) cluster: ClusterId,
+    /// The cluster's network.
+    pub(crate) network: String,
+    /// The gate's image.
+    pub(crate) image: String,
+    /// The cluster's nodes, where they were looked up just now.
+    pub(crate) nodes: Option<Vec<NodeHost>>,
+}
+
+/// One undertaking: its steps leave behind how to undo them.
+pub(crate) struct Undertaking<'a> {
+    engine: &'a Engine,
+    interrupt: &'a Interrupt,
+    ground: Ground,
+    undo: Vec<Undo>,
+}
+
+/// What takes a step back.
+enum Undo {
+    RemoveContainer(String),
+    RemoveVolume(String),
+    Close { gate: String, locals: Vec<Local> },
+}
+
+impl<'a> Undertaking<'a> {
+    pub(crate) fn new(engine: &'a Engine, interrupt: &'a Interrupt, ground: Ground) -> Self {
+        Self { engine, interrupt, ground, undo: Vec::new() }
+    }
+
+    /// Carries out the steps, all of them or none.
+    pub(crate) async fn carry_out(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        for step in steps {
+            let outcome = match self.interrupt.check() {
+                Ok(()) => self.step(step).await,
+                interrupted => interrupted,
+            };
+            if outcome.is_err() {
+                self.take_back().await;
+                return outcome;
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Failure> {
+        match step {
+            Step::Create { gate, open } => self.create(gate, open).await,
+            Step::Change { gate, revision, open, close } => self.change(gate, *revision, open, close).await,
+            Step::Remove { gate, revision, .. } => self.retire(gate, *revision).await,
+        }
+    }
+
+    /// Makes a gate's container, gives it its state, and starts it.
+    async fn create(&mut self, gate: &str, open: &[Mapping]) -> Result<(), Failure> {
+        let id = self.ground.cluster.clone();
+        let volume = volume(&id);
+        let volume_labels = HashMap::from([
+            (labels::CLUSTER.to_owned(), id.name.clone()),
+            (labels::PROVIDER.to_owned(), id.provider.name().to_owned()),
+        ]);
+        if self.engine.ensure_volume(&volume, volume_labels).await? {
+            self.undo.push(Undo::RemoveVolume(volume.clone()));
+        }
+        let spec = GateSpec {
+            name: gate.to_owned(),
+            cluster: id.clone(),
+            network: self.ground.network.clone(),
+            version: VERSION.to_owned(),
+            image: self.ground.image.clone(),
+            volume,
+            published: open.iter().map(|mapping| mapping.local.clone()).collect(),
+        };
+        self.engine.create_gate(&spec).await?;
+        self.undo.push(Undo::RemoveContainer(gate.to_owned()));
+        let state = GateState::new(id, self.ground.nodes.clone().unwrap_or_default(), open.to_vec());
+        self.engine.write_state(gate, &state).await?;
+        self.engine.start(gate).await?;
+        Ok(())
+    }
+
+    async fn change(&mut self, gate: &str, revision: u64, open: &[Mapping], close: &[Mapping]) -> Result<(), Failure> {
+        let change = Change {
+            revision,
+            open: open.to_vec(),
+            close: close.iter().map(|mapping| mapping.local.clone()).collect(),
+            nodes: self.ground.nodes.clone(),
+        };
+        Control::exec(self.engine, gate).await?.request(&Request::Change(change)).await?;
+        let locals = open.iter().map(|mapping| mapping.local.clone()).collect();
+        self.undo.push(Undo::Close { gate: gate.to_owned(), locals });
+        Ok(())
+    }
+
+    /// Removes a gate once it has agreed that this is its end. The cluster's volume goes with the last gate.
+    async fn retire(&mut self, gate: &str, revision: u64) -> Result<(), Failure> {
+        Control::exec(self.engine, gate).await?.request(&Request::Retire { revision }).await?;
+        self.engine.remove(gate, true).await?;
+        if self.engine.gates(Some(&self.ground.cluster)).await?.is_empty() {
+            self.engine.remove_volume(&volume(&self.ground.cluster)).await?;
+        }
+        Ok(())
+    }
+
+    /// Undoes the steps, last one first. A failure is told and does not keep the others from being undone.
+    pub(crate) async fn take_back(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            let undone = match undo {
+                Undo::RemoveContainer(name) => self.engine.remove(&name, true).await.map_err(Failure::from),
+                Undo::RemoveVolume(name) => self.engine.remove_volume(&name).await.map_err(Failure::from),
+                Undo::Close { gate, locals } => self.close_again(&gate, locals).await,
+            };
+            if let Err(failure) = undone {
+                view::warning(format!("not undone: {failure}"));
+            }
+        }
+    }
+
+    async fn close_again(&self, gate: &str, locals: Vec<Local>) -> Result<(), Failure> {
+        let mut control = Control::exec(self.engine, gate).await?;
+        let revision = control.status().await?.revision;
+        let change = Change { revision, open: Vec::new(), close: locals, nodes: None };
+        control.request(&Request::Change(change)).await.map(drop)
+    }
+}
+
+/// Whether another portgate came first, so that the plan must be made anew.
+pub(crate) fn lost_a_race(failure: &Failure) -> bool {
+    match failure {
+        Failure::Create(containers::Error::NameTaken { .. })
+        | Failure::Client(ClientError::Refused(Refusal::Stale { .. } | Refusal::Retired)) => true,
+        // A container that was seen a moment ago is gone, or its gate is.
+        Failure::Call(error) | Failure::Exec(containers::ControlError::Engine(error)) => gone(error),
+        Failure::Exec(containers::ControlError::NotRunning { .. }) => true,
+        _ => false,
+    }
+}
+
+fn gone(error: &call::Error) -> bool {
+    error.status() == Some(404)
+}

@@ -1,0 +1,100 @@
+use portgate_core::control::{Change, Request};
+use portgate_core::mapping::{Local, Mapping};
+use portgate_core::plan::{self, RunningGate};
+use portgate_core::spec::Selector;
+use portgate_docker::gate::GateContainer;
+
+use crate::apply::{Ground, Undertaking, lost_a_race};
+use crate::args::CloseArguments;
+use crate::failure::Failure;
+use crate::gates::{self, Control, Gate};
+use crate::interrupt::Interrupt;
+use crate::view;
+
+/// How often a plan is made anew because another portgate was faster.
+const ATTEMPTS: usize = 5;
+
+/// Closes ports.
+pub(crate) async fn close(arguments: CloseArguments, interrupt: &Interrupt) -> Result<(), Failure> {
+    for _ in 0..ATTEMPTS {
+        match attempt(&arguments, interrupt).await {
+            Err(failure) if lost_a_race(&failure) => {}
+            outcome => return outcome,
+        }
+    }
+    Err(Failure::Contended { cluster: arguments.cluster.cluster.unwrap_or_default() })
+}
+
+async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<(), Failure> {
+    let found = async {
+        let (cluster, gates) = gates::find().await?.of_cluster(&arguments.cluster)?;
+        Ok((cluster, gates.engine.clone(), gates.reports().await?))
+    };
+    let (cluster, engine, reports) = interrupt.abandon(found).await?;
+    let mut containers: Vec<(GateContainer, RunningGate)> = Vec::new();
+    let mut processes: Vec<(Control, u64, Vec<Mapping>)> = Vec::new();
+    for report in reports {
+        let (gate, status, control) = report.live()?;
+        let running = gate.running(&status);
+        match gate {
+            Gate::Container(container) => containers.push((container, running)),
+            Gate::Process { .. } => processes.push((control, status.revision, running.mappings)),
+        }
+    }
+    let carried = containers.iter().flat_map(|(_, running)| &running.mappings);
+    let open: Vec<&Mapping> = carried.chain(processes.iter().flat_map(|(_, _, mappings)| mappings)).collect();
+    let gone = meant(arguments, &open, &cluster.name)?;
+
+    let running: Vec<RunningGate> = containers.iter().map(|(_, running)| running.clone()).collect();
+    let wanted: Vec<Mapping> = running
+        .iter()
+        .flat_map(|gate| &gate.mappings)
+        .filter(|mapping| !gone.contains(&mapping.local))
+        .cloned()
+        .collect();
+    let steps = plan::plan(&cluster, &wanted, &running, &[]);
+    if arguments.dry_run {
+        steps.iter().for_each(|step| view::line(step.to_string()));
+        return Ok(());
+    }
+    if let (Some(engine), Some((container, _))) = (&engine, containers.first()) {
+        let ground =
+            Ground { cluster, network: container.network.clone(), image: container.image.clone(), nodes: None };
+        Undertaking::new(engine, interrupt, ground).carry_out(&steps).await?;
+    }
+    for (control, revision, mappings) in processes {
+        close_in_process(control, revision, &mappings, &gone).await?;
+    }
+    gone.iter().for_each(|local| view::note(format!("{local} is closed")));
+    Ok(())
+}
+
+/// The local ends that the arguments mean. A selector that means none is an error.
+fn meant(arguments: &CloseArguments, open: &[&Mapping], cluster: &str) -> Result<Vec<Local>, Failure> {
+    let matches = |selector: &Selector, local: &Local| selector.matches(local);
+    for selector in &arguments.ports {
+        if !open.iter().any(|mapping| matches(selector, &mapping.local)) {
+            let open = open.iter().map(|mapping| mapping.local.clone()).collect();
+            return Err(Failure::NotOpen { selector: selector.clone(), cluster: Some(cluster.to_owned()), open });
+        }
+    }
+    let meant = |local: &Local| arguments.all || arguments.ports.iter().any(|selector| matches(selector, local));
+    Ok(open.iter().map(|mapping| mapping.local.clone()).filter(meant).collect())
+}
+
+/// A process gate without a mapping has nothing to live for.
+async fn close_in_process(
+    mut control: Control,
+    revision: u64,
+    mappings: &[Mapping],
+    gone: &[Local],
+) -> Result<(), Failure> {
+    let close: Vec<Local> =
+        mappings.iter().map(|mapping| mapping.local.clone()).filter(|local| gone.contains(local)).collect();
+    let last = close.len() == mappings.len();
+    control.request(&Request::Change(Change { revision, open: Vec::new(), close, nodes: None })).await?;
+    if last {
+        control.request(&Request::Stop).await?;
+    }
+    Ok(())
+}

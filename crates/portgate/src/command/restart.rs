@@ -1,0 +1,54 @@
+use portgate_core::cluster::ClusterId;
+use portgate_docker::engine::Engine;
+use portgate_docker::gate::{GateContainer, GateSpec};
+
+use crate::apply::{GRACE, volume};
+use crate::args::RestartArguments;
+use crate::failure::Failure;
+use crate::gates::{self, Control, Gate, VERSION};
+use crate::interrupt::Interrupt;
+use crate::packed;
+use crate::view::{self, Progress};
+
+/// Restarts a cluster's gates. One that was made from another executable is replaced by one made from this.
+pub(crate) async fn restart(arguments: RestartArguments, interrupt: &Interrupt) -> Result<(), Failure> {
+    let found = async {
+        let (cluster, gates) = gates::find().await?.of_cluster(&arguments.cluster)?;
+        gates.list.iter().try_for_each(Gate::check_version)?;
+        Ok((cluster, gates))
+    };
+    let (cluster, gates) = interrupt.abandon(found).await?;
+    for gate in &gates.list {
+        let (Gate::Container(container), Some(engine)) = (gate, &gates.engine) else {
+            return Err(Failure::ProcessGate { gate: gate.name().to_owned() });
+        };
+        let info = engine.info().await?;
+        let image = packed::image(engine, &info, &arguments.image, interrupt).await?;
+        let _progress = Progress::start(format!("Restarting {}", container.name));
+        if image == container.image {
+            engine.restart(&container.name, GRACE).await?;
+        } else {
+            replace(engine, &cluster, container, image).await?;
+        }
+        let status = Control::exec(engine, &container.name).await?.status().await?;
+        view::note(format!("{} is restarted, with {} ports", container.name, status.mappings.len()));
+    }
+    Ok(())
+}
+
+/// Makes the container anew. What it carries is in the volume, and survives.
+async fn replace(engine: &Engine, cluster: &ClusterId, old: &GateContainer, image: String) -> Result<(), Failure> {
+    let spec = GateSpec {
+        name: old.name.clone(),
+        cluster: cluster.clone(),
+        network: old.network.clone(),
+        version: VERSION.to_owned(),
+        image,
+        volume: volume(cluster),
+        published: old.published.clone(),
+    };
+    engine.stop(&old.name, GRACE).await?;
+    engine.remove(&old.name, false).await?;
+    engine.create_gate(&spec).await?;
+    Ok(engine.start(&old.name).await?)
+}

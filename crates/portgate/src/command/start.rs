@@ -1,0 +1,19 @@
+use crate::args::ClusterArguments;
+use crate::failure::Failure;
+use crate::gates::{self, Control, Gate};
+use crate::view::{self, Progress};
+
+/// Starts a cluster's gates, with the mappings that they had, and waits until they listen.
+pub(crate) async fn start(arguments: &ClusterArguments) -> Result<(), Failure> {
+    let (_, gates) = gates::find().await?.of_cluster(arguments)?;
+    let _progress = Progress::start("Starting");
+    for gate in &gates.list {
+        let (Gate::Container(container), Some(engine)) = (gate, &gates.engine) else {
+            return Err(Failure::ProcessGate { gate: gate.name().to_owned() });
+        };
+        engine.start(&container.name).await?;
+        let status = Control::exec(engine, &container.name).await?.status().await?;
+        view::note(format!("{} is started, with {} ports", gate.name(), status.mappings.len()));
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! The gates that there are: containers of an engine, and processes of this user.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use portgate_core::cluster::ClusterId;
+use portgate_core::control::{Request, Response};
+use portgate_core::mapping::Mapping;
+use portgate_core::plan::RunningGate;
+use portgate_core::state::GateState;
+use portgate_core::status::{Counters, Datapath, GateStatus, MappingState, MappingStatus, Placement};
+use portgate_docker::engine::Engine;
+use portgate_docker::gate::{self as containers, GateContainer, RunState};
+use portgate_gate::Store;
+use portgate_gate::client::{ClientError, Session};
+use portgate_gate::paths::{ProcessPaths, runtime_directory};
+use semver::Version;
+use tokio::net::UnixStream;
+
+use crate::args::ClusterArguments;
+use crate::choice;
+use crate::failure::Failure;
+
+/// This portgate's version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long a process gate's socket is waited for. It is there for as long as the gate lives.
+const SOCKET_PATIENCE: Duration = Duration::ZERO;
+
+/// A gate, running or not.
+#[derive(Clone, Debug)]
+pub(crate) enum Gate {
+    /// A container of the engine.
+    Container(GateContainer),
+    /// A process of this user.
+    Process { name: String, cluster: ClusterId, paths: ProcessPaths },
+}
+
+impl Gate {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Container(container) => &container.name,
+            Self::Process { name, .. } => name,
+        }
+    }
+
+    pub(crate) fn cluster(&self) -> &ClusterId {
+        match self {
+            Self::Container(container) => &container.cluster,
+            Self::Process { cluster, .. } => cluster,
+        }
+    }
+
+    pub(crate) fn placement(&self) -> Placement {
+        match self {
+            Self::Container(container) => container.placement.unwrap_or(Placement::Published),
+            Self::Process { .. } => Placement::Process,
+        }
+    }
+
+    /// The gate as the planner sees it.
+    pub(crate) fn running(&self, status: &GateStatus) -> RunningGate {
+        let published = match self {
+            Self::Container(container) => container.published.clone(),
+            Self::Process { .. } => Vec::new(),
+        };
+        let mapping = |status: &MappingStatus| Mapping { local: status.local.clone(), target: status.target.clone() };
+        let mappings = status.mappings.iter().map(mapping).collect();
+        RunningGate { name: self.name().to_owned(), revision: status.revision, published, mappings }
+    }
+
+    /// An error if the gate is of a newer version, whose state and messages this one may not understand.
+    pub(crate) fn check_version(&self) -> Result<(), Failure> {
+        let Self::Container(GateContainer { name, version, .. }) = self else { return Ok(()) };
+        match (Version::parse(version), Version::parse(VERSION)) {
+            (Ok(theirs), Ok(ours)) if theirs <= ours => Ok(()),
+            _ => Err(Failure::GateNewer { gate: name.clone(), theirs: version.clone(), ours: VERSION }),
+        }
+    }
+}
+
+/// The gates that were found, and the engine, if there is one.
+pub(crate) struct Gates {
+    pub(crate) engine: Option<Engine>,
+    pub(crate) list: Vec<Gate>,
+}
+
+/// Finds all gates. Without an engine there are only processes; if there is neither, the engine's absence is the error.
+pub(crate) async fn find() -> Result<Gates, Failure> {
+    let mut list = processes();
+    let engine = match choice::engine().await {
+        Ok(engine) => {
+            list.extend(engine.gates(None).await?.into_iter().map(Gate::Container));
+            Some(engine)
+        }
+        Err(_) if !list.is_empty() => None,
+        Err(failure) => return Err(failure),
+    };
+    Ok(Gates { engine, list })
+}
+
+impl Gates {
+    /// The gates of the cluster that was named, or of the only one that has gates. Their cluster may be gone.
+    pub(crate) fn of_cluster(self, arguments: &ClusterArguments) -> Result<(ClusterId, Self), Failure> {
+        let mut clusters: Vec<ClusterId> = self.list.iter().map(|gate| gate.cluster().clone()).collect();
+        clusters.sort();
+        clusters.dedup();
+        let named = arguments.network.as_deref().or(arguments.cluster.as_deref());
+        if let Some(name) = named {
+            clusters.retain(|id| is_called(id, name));
+        }
+        let chosen = match clusters.as_slice() {
+            [one] => one.clone(),
+            [] => return Err(Failure::NothingOpen { cluster: named.map(str::to_owned) }),
+            several => {
+                return Err(Failure::SeveralClusters { names: several.iter().map(|id| id.name.clone()).collect() });
+            }
+        };
+        let list = self.list.into_iter().filter(|gate| *gate.cluster() == chosen).collect();
+        Ok((chosen, Self { engine: self.engine, list }))
+    }
+
+    /// The gates of the cluster that was named, or all.
+    pub(crate) fn of_cluster_or_all(mut self, arguments: &ClusterArguments) -> Self {
+        if let Some(name) = arguments.network.as_deref().or(arguments.cluster.as_deref()) {
+            self.list.retain(|gate| is_called(gate.cluster(), name));
+        }
+        self
+    }
+
+    /// What each gate says, at once.
+    pub(crate) async fn reports(self) -> Result<Vec<Report>, Failure> {
+        let engine = self.engine.as_ref();
+        try_join_all(self.list.into_iter().map(|gate| Report::of(engine, gate))).await
+    }
+}
+
+fn is_called(cluster: &ClusterId, name: &str) -> bool {
+    let provider = cluster.provider;
+    cluster.name == name
+        || format!("{provider}-{}", cluster.name) == name
+        || format!("{provider}/{}", cluster.name) == name
+}
+
+/// The directory of this user's process gates.
+pub(crate) fn process_directory() -> PathBuf {
+    let xdg = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    runtime_directory(xdg, &std::env::temp_dir(), rustix::process::getuid().as_raw())
+}
+
+/// This user's process gates: each has a directory, with its state in it.
+pub(crate) fn processes() -> Vec<Gate> {
+    let directory = process_directory();
+    let Ok(entries) = std::fs::read_dir(&directory) else { return Vec::new() };
+    let gate = |name: String| {
+        let paths = ProcessPaths::new(&directory, &name);
+        let state = Store::new(paths.state()).load().ok()??;
+        Some(Gate::Process { name, cluster: state.cluster, paths })
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter_map(gate).collect()
+}
+
+/// A gate, and what it carries.
+pub(crate) struct Report {
+    pub(crate) gate: Gate,
+    pub(crate) contents: Contents,
+}
+
+/// What a gate carries.
+pub(crate) enum Contents {
+    /// It runs, and says so itself.
+    Live { status: GateStatus, control: Control },
+    /// It does not run; its state file tells what it would carry.
+    Stopped { state: Option<GateState>, word: String },
+}
+
+impl Report {
+    async fn of(engine: Option<&Engine>, gate: Gate) -> Result<Self, Failure> {
+        let contents = match &gate {
+            Gate::Container(container) if container.state == RunState::Running => {
+                let mut control = Control::connect(engine, &gate).await?;
+                Contents::Live { status: control.status().await?, control }
+            }
+            Gate::Container(container) => {
+                let engine = engine.ok_or(Failure::NoCluster)?;
+                let state = engine.read_state(&container.name).await?;
+                Contents::Stopped { state, word: container.state.to_string() }
+            }
+            Gate::Process { paths, .. } => match Control::connect(engine, &gate).await {
+                Ok(mut control) => Contents::Live { status: control.status().await?, control },
+                Err(Failure::Client(ClientError::Connect { .. })) => {
+                    Contents::Stopped { state: Store::new(paths.state()).load()?, word: "stopped".to_owned() }
+                }
+                Err(failure) => return Err(failure),
+            },
+        };
+        Ok(Self { gate, contents })
+    }
+
+    /// The gate's mappings; those of a stopped gate have no backend and no traffic.
+    pub(crate) fn mappings(&self) -> Vec<MappingStatus> {
+        match &self.contents {
+            Contents::Live { status, .. } => status.mappings.clone(),
+            Contents::Stopped { state, .. } => state.iter().flat_map(|state| &state.mappings).map(stopped).collect(),
+        }
+    }
+
+    /// The gate's state and its control; an error if it does not run, or is newer than this portgate.
+    pub(crate) fn live(self) -> Result<(Gate, GateStatus, Control), Failure> {
+        self.gate.check_version()?;
+        match self.contents {
+            Contents::Live { status, control } => Ok((self.gate, status, control)),
+            Contents::Stopped { word, .. } => {
+                Err(Failure::GateNotRunning { gate: self.gate.name().to_owned(), state: word })
+            }
+        }
+    }
+}
+
+fn stopped(mapping: &Mapping) -> MappingStatus {
+    MappingStatus {
+        local: mapping.local.clone(),
+        target: mapping.target.clone(),
+        backends: Vec::new(),
+        datapath: Datapath::Relay,
+        state: MappingState::Stopped,
+        counters: Counters::default(),
+    }
+}
+
+/// A conversation with a running gate.
+pub(crate) enum Control {
+    Exec(Box<Session<containers::Session>>),
+    Socket(Box<Session<UnixStream>>),
+    /// The conversation ended, and why is known.
+    Ended,
+}
+
+impl Control {
+    pub(crate) async fn connect(engine: Option<&Engine>, gate: &Gate) -> Result<Self, Failure> {
+        match (gate, engine) {
+            (Gate::Process { paths, .. }, _) => {
+                Ok(Self::Socket(Box::new(Session::connect(&paths.socket(), SOCKET_PATIENCE).await?)))
+            }
+            (Gate::Container(container), Some(engine)) => Self::exec(engine, &container.name).await,
+            (Gate::Container(_), None) => Err(Failure::NoCluster),
+        }
+    }
+
+    /// A conversation with the gate in the container of this name.
+    pub(crate) async fn exec(engine: &Engine, container: &str) -> Result<Self, Failure> {
+        Ok(Self::Exec(Box::new(Session::new(engine.control(container).await?))))
+    }
+
+    pub(crate) async fn request(&mut self, request: &Request) -> Result<Response, Failure> {
+        let outcome = match self {
+            Self::Exec(session) => session.request(request).await,
+            Self::Socket(session) => session.request(request).await,
+            Self::Ended => Err(ClientError::Ended),
+        };
+        match (outcome, std::mem::replace(self, Self::Ended)) {
+            // What the other side wrote on its standard error says more than that it hung up.
+            (Err(ClientError::Ended | ClientError::Connection(_)), Self::Exec(session)) => {
+                Err(session.into_inner().failure().await.into())
+            }
+            (outcome, control) => {
+                *self = control;
+                Ok(outcome?)
+            }
+        }
+    }
+
+    pub(crate) async fn status(&mut self) -> Result<GateStatus, Failure> {
+        match self.request(&Request::Status).await? {
+            Response::Status(status) => Ok(status),
+            _ => Err(ClientError::Ended.into()),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Whether the host's ports are free, and who holds those that are not.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+
+use portgate_core::mapping::{Local, Mapping};
+use portgate_core::port::Protocol;
+use portgate_docker::engine::Engine;
+
+use crate::failure::Failure;
+
+/// Tries to listen on every local end, for a moment. The first that cannot be had is the error.
+///
+/// A port below 1024 is left to the engine, which may bind it where the user may not. So is `[::1]` on a machine without
+/// IPv6.
+pub(crate) async fn check(engine: &Engine, mappings: &[Mapping]) -> Result<(), Failure> {
+    for local in mappings.iter().map(|mapping| &mapping.local) {
+        for address in local.sockets() {
+            match listen(address, local.protocol) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    let holder = holder(engine, local, address).await?;
+                    return Err(Failure::PortTaken { local: local.clone(), address, holder });
+                }
+                Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable && !address.ip().is_loopback() => {
+                    return Err(Failure::NoAddress { local: local.clone(), address, source });
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a port can be listened on at 127.0.0.1 now.
+pub(crate) fn is_free_on_loopback(port: u16, protocol: Protocol) -> bool {
+    listen((Ipv4Addr::LOCALHOST, port).into(), protocol).is_ok()
+}
+
+fn listen(address: SocketAddr, protocol: Protocol) -> io::Result<()> {
+    match protocol {
+        Protocol::Tcp => TcpListener::bind(address).map(drop),
+        Protocol::Udp => UdpSocket::bind(address).map(drop),
+    }
+}
+
+/// The container that publishes the port, else the process that listens on it.
+async fn holder(engine: &Engine, local: &Local, address: SocketAddr) -> Result<String, Failure> {
+    if let Some(container) = engine.publisher_of(local).await? {
+        return Ok(format!("container {container}"));
+    }
+    let protocol = match local.protocol {
+        Protocol::Tcp => listeners::Protocol::TCP,
+        Protocol::Udp => listeners::Protocol::UDP,
+    };
+    let process = listeners::get_process_by_port(address.port(), protocol);
+    Ok(process.map_or_else(
+        |_| "a process of another user".to_owned(),
+        |process| format!("process {} (pid {})", process.name, process.pid),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_listens_is_taken_and_one_that_does_not_is_free() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(listen(address, Protocol::Tcp).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        listen(address, Protocol::Tcp).unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        assert_eq!(listen(address, Protocol::Udp).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -1,0 +1,60 @@
+//! Gates in process placement: a process of this user, with a directory of its own.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use portgate_core::state::GateState;
+use portgate_gate::Store;
+use portgate_gate::client::Session;
+use portgate_gate::paths::ProcessPaths;
+
+use crate::demo_node::Ports;
+use crate::failure::Failure;
+
+/// How long a new gate may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts a gate that outlives this command, and waits until it listens.
+pub(crate) async fn start(paths: &ProcessPaths, state: &GateState, node: Ports) -> Result<(), Failure> {
+    let directory = &paths.directory;
+    let create = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    create.map_err(Failure::system(format!("create {}", directory.display())))?;
+    Store::new(paths.state()).save(state)?;
+    let log = File::create(paths.log()).map_err(Failure::system("create the gate's log"))?;
+    let program = std::env::current_exe().map_err(Failure::system("find this executable"))?;
+    Command::new(program)
+        .args(["gate", "run", "--demo-node", &node.to_string(), "--process"])
+        .arg(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        // A group of its own: Ctrl-C in this terminal is not meant for it.
+        .process_group(0)
+        .spawn()
+        .map_err(Failure::system("start the gate"))?;
+    Session::connect(&paths.socket(), PATIENCE).await?;
+    Ok(())
+}
+
+/// Removes the files of a gate that has ended.
+pub(crate) fn forget(paths: &ProcessPaths) -> Result<(), Failure> {
+    match fs::remove_dir_all(&paths.directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::system(format!("remove {}", paths.directory.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints what a gate has said, at most `tail` lines of it.
+pub(crate) fn print_log(paths: &ProcessPaths, tail: Option<u64>) -> Result<(), Failure> {
+    let read = || -> io::Result<Vec<String>> { BufReader::new(File::open(paths.log())?).lines().collect() };
+    let lines = read().map_err(Failure::system(format!("read {}", paths.log().display())))?;
+    let count = tail.and_then(|tail| usize::try_from(tail).ok()).unwrap_or(usize::MAX);
+    lines.iter().skip(lines.len().saturating_sub(count)).for_each(crate::view::line);
+    Ok(())
+}

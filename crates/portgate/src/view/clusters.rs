@@ -1,0 +1,74 @@
+//! The rows of `portgate clusters`: one for each node; in JSON, one for each cluster.
+
+use portgate_core::cluster::{Cluster, Node, NodeState};
+use serde::{Serialize, Serializer};
+
+use super::{Row, print};
+use crate::args::Format;
+use crate::failure::Failure;
+
+/// Prints clusters: documents hold them whole, tables have a line for each node.
+pub(crate) fn print_clusters(format: Format, clusters: &[Cluster]) -> Result<(), Failure> {
+    match format {
+        Format::Table | Format::Wide => {
+            let rows =
+                clusters.iter().flat_map(|cluster| cluster.nodes.iter().map(move |node| NodeRow { cluster, node }));
+            print(format, &rows.collect::<Vec<_>>())
+        }
+        Format::Json | Format::Yaml | Format::Name => {
+            print(format, &clusters.iter().map(ClusterRow).collect::<Vec<_>>())
+        }
+    }
+}
+
+struct ClusterRow<'a>(&'a Cluster);
+
+impl Serialize for ClusterRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl Row for ClusterRow<'_> {
+    fn titles(_wide: bool) -> Vec<&'static str> {
+        vec!["CLUSTER"]
+    }
+
+    fn cells(&self, _wide: bool) -> Vec<String> {
+        vec![self.name()]
+    }
+
+    fn name(&self) -> String {
+        self.0.id.name.clone()
+    }
+}
+
+#[derive(Serialize)]
+struct NodeRow<'a> {
+    cluster: &'a Cluster,
+    node: &'a Node,
+}
+
+impl Row for NodeRow<'_> {
+    fn titles(_wide: bool) -> Vec<&'static str> {
+        vec!["PROVIDER", "CLUSTER", "NETWORK", "NODE", "ROLE", "ADDRESS", "STATE"]
+    }
+
+    fn cells(&self, _wide: bool) -> Vec<String> {
+        let Node { name, role, state, address } = self.node;
+        let address = address.filter(|_| *state == NodeState::Running).map(|address| address.to_string());
+        vec![
+            self.cluster.id.provider.to_string(),
+            self.cluster.id.name.clone(),
+            self.cluster.network.clone(),
+            name.clone(),
+            role.to_string(),
+            address.unwrap_or_else(|| "-".to_owned()),
+            state.to_string(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.node.name.clone()
+    }
+}

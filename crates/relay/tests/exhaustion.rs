@@ -1,0 +1,60 @@
+//! A process that has run out of file descriptors. Alone in its process, for that reason.
+#![allow(clippy::unwrap_used, reason = "a test, and its helpers")]
+
+mod support;
+
+use std::fs::File;
+use std::net::SocketAddr;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use support::tcp::{Server, expect};
+use support::udp::{End, client as udp_client};
+use support::{Stage, soon};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Takes all file descriptors that are left, but a few of `spare`.
+fn exhaust(spare: usize) -> Vec<File> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = Some(200);
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    files.truncate(files.len() - spare);
+    files
+}
+
+async fn connect(socket: TcpSocket, to: SocketAddr) -> TcpStream {
+    soon(socket.connect(to)).await.unwrap()
+}
+
+#[tokio::test]
+async fn listeners_outlive_a_shortage_of_file_descriptors() {
+    let mut stage = Stage::new();
+    let (server, udp_server) = (Server::start().await, End::start().await);
+    let (door, udp_door) = (stage.tcp().to(&[server.address()]), stage.udp().to(&[udp_server.address()]));
+    let (early, late) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
+    let udp_client = udp_client(&udp_door).await;
+
+    // Nothing is left to accept with, nor to open a session.
+    let mut files = exhaust(0);
+    let mut early = connect(early, door.address).await;
+    let counters = stage.counted(&door, |counters| counters.last_error.is_some()).await;
+    assert!(counters.last_error.unwrap().message.starts_with("accept: Too many open files"));
+    udp_client.send(b"lost").await;
+    let counters = stage.counted(&udp_door, |counters| counters.datagrams_dropped == 1).await;
+    assert!(counters.last_error.unwrap().message.contains("Too many open files"));
+
+    // One is left: enough to accept with, but not to dial.
+    files.pop();
+    let mut byte = [0];
+    assert!(soon(tokio::io::AsyncReadExt::read(&mut early, &mut byte)).await.is_err(), "a dial without a descriptor");
+    let counters = stage.counted(&door, |counters| counters.connections_failed == 1).await;
+    assert!(counters.last_error.unwrap().message.contains("Too many open files"));
+
+    drop(files);
+    let mut late = connect(late, door.address).await;
+    late.write_all(b"hello").await.unwrap();
+    expect(&mut server.accept().await, b"hello").await;
+    udp_client.send(b"hello").await;
+    udp_server.expect(b"hello").await;
+}
