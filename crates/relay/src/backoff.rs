@@ -31,12 +31,12 @@ impl Backoff {
 }
 
 /// Whether this process or this machine has run out of something, so that the other end is not to blame: file
-/// descriptors, memory, buffers, local ports.
+/// descriptors, memory, buffers.
 pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     #[cfg(unix)]
     return rustix::io::Errno::from_io_error(error).is_some_and(|errno| {
         use rustix::io::Errno;
-        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL].contains(&errno)
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&errno)
     });
     #[cfg(not(unix))]
     return error.kind() == io::ErrorKind::OutOfMemory;

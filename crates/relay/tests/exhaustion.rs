@@ -1,4 +1,5 @@
 //! A process that has run out of file descriptors. Alone in its process, for that reason.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test, and its helpers")]
 
 mod support;
@@ -7,11 +8,14 @@ use std::fs::File;
 use std::net::SocketAddr;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use support::tcp::{Server, expect};
+use support::tcp::{Pattern, Server, expect, expect_reset};
 use support::udp::{End, client as udp_client};
 use support::{Stage, soon};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
+
+/// More than a buffer, so that it would go through a pipe.
+const BULK: usize = 4 << 20;
 
 /// Takes all file descriptors that are left, but a few of `spare`.
 fn exhaust(spare: usize) -> Vec<File> {
@@ -34,6 +38,7 @@ async fn listeners_outlive_a_shortage_of_file_descriptors() {
     let (door, udp_door) = (stage.tcp().to(&[server.address()]), stage.udp().to(&[udp_server.address()]));
     let (early, late) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
     let udp_client = udp_client(&udp_door).await;
+    let (mut steady, mut far) = server.connected(&door).await;
 
     // Nothing is left to accept with, nor to open a session.
     let mut files = exhaust(0);
@@ -44,10 +49,13 @@ async fn listeners_outlive_a_shortage_of_file_descriptors() {
     let counters = stage.counted(&udp_door, |counters| counters.datagrams_dropped == 1).await;
     assert!(counters.last_error.unwrap().message.contains("Too many open files"));
 
+    // Nor is there a pipe for open connections, which go on without.
+    let bulk = Pattern::new(4);
+    tokio::join!(bulk.send(&mut steady, BULK), bulk.expect(&mut far, BULK));
+
     // One is left: enough to accept with, but not to dial.
     files.pop();
-    let mut byte = [0];
-    assert!(soon(tokio::io::AsyncReadExt::read(&mut early, &mut byte)).await.is_err(), "a dial without a descriptor");
+    expect_reset(&mut early).await;
     let counters = stage.counted(&door, |counters| counters.connections_failed == 1).await;
     assert!(counters.last_error.unwrap().message.contains("Too many open files"));
 

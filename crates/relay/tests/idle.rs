@@ -1,4 +1,5 @@
 //! What idle connections cost. Alone in its process: it counts the file descriptors.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test, and its helper")]
 
 mod support;
@@ -19,7 +20,6 @@ fn pipe_ends() -> usize {
 }
 
 #[tokio::test]
-#[cfg(target_os = "linux")]
 async fn idle_connections_hold_no_pipes() {
     allow_many_files();
     let mut stage = Stage::new();

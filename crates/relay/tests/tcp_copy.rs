@@ -136,7 +136,7 @@ async fn what_a_server_says_before_it_resets_reaches_the_client() {
     let door = stage.tcp().to(&[server.address()]);
     let (mut client, mut far) = server.connected(&door).await;
     // The server closes with unread bytes, which makes its kernel send a reset behind the answer.
-    client.write_all(&[0; 100_000]).await.unwrap();
+    client.write_all(&vec![0; 100_000]).await.unwrap();
     expect(&mut far, &[0; 1000]).await;
     far.write_all(b"413 too large").await.unwrap();
     drop(far);

@@ -6,6 +6,7 @@ use portgate_core::port::{Port, Protocol};
 use portgate_core::state::{GateState, NodeHost};
 use portgate_docker::demo::DemoContainer;
 use portgate_docker::engine::{Engine, EngineInfo};
+use portgate_docker::image::REPOSITORY;
 use portgate_gate::paths::ProcessPaths;
 
 use crate::args::{DemoArguments, Format, ImageArguments};
@@ -187,8 +188,9 @@ async fn remove(engine: Option<&Engine>) -> Result<(), Failure> {
     }
     let gates = Gates { engine: engine.cloned(), list };
     removal::remove(&id(), &gates).await?;
-    match engine {
-        Some(engine) => engine.remove_demo(NAME).await.map_err(Failure::Several),
-        None => Ok(()),
+    if let Some(engine) = engine {
+        engine.remove_demo(NAME).await.map_err(Failure::Several)?;
+        engine.remove_old_images(&format!("{REPOSITORY}:none")).await?;
     }
+    Ok(())
 }

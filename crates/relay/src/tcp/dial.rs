@@ -135,10 +135,10 @@ impl<'a> Dial<'a> {
         Ok(())
     }
 
-    /// Asks for a resolution. The first one is the one to wait for.
+    /// Asks for a resolution, which is the one to wait for, unless one was waited for already.
     fn report(&mut self) -> Round {
         let round = self.demand.failed();
-        if let Refresh::NotAsked = self.refresh {
+        if !matches!(self.refresh, Refresh::Ended) {
             self.refresh = Refresh::Asked(round);
         }
         round

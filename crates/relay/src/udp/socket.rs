@@ -136,3 +136,24 @@ fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, PermissionDenied};
     [ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, PermissionDenied].contains(&error.kind())
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, ip_mtu_discover, ipv6_mtu_discover};
+
+    use super::*;
+
+    fn socket(address: &str) -> Socket {
+        let socket = std::net::UdpSocket::bind(address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Socket::new(socket).unwrap()
+    }
+
+    #[tokio::test]
+    async fn datagrams_may_be_fragmented() {
+        let ipv4 = ip_mtu_discover(&socket("127.0.0.1:0").io).unwrap();
+        let ipv6 = ipv6_mtu_discover(&socket("[::1]:0").io).unwrap();
+        assert_eq!((ipv4, ipv6), (Ipv4PathMtuDiscovery::DONT, Ipv6PathMtuDiscovery::DONT));
+    }
+}

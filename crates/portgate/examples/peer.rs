@@ -1,0 +1,108 @@
+//! A node for the end-to-end tests: the services that they talk to, in a container of their own.
+//!
+//! `peer` takes no arguments, and serves until it is killed:
+//!
+//! | port | protocol | service |
+//! | --- | --- | --- |
+//! | 30999 | TCP | echo, half-closes when the client does |
+//! | 30998 | UDP | echo |
+//! | 30022 | TCP | greets first, then echoes |
+//! | 30100 | TCP | sends as many pseudo-random bytes as the client's first line says, then closes |
+//! | 30053 | UDP | answers `N` with the N datagrams `1/N` to `N/N` |
+//! | 30379 | TCP | echo, another one |
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinSet;
+
+/// What port 30022 says first.
+const GREETING: &[u8] = b"SSH-2.0-peer\r\n";
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    raise_descriptor_limit();
+    tokio::try_join!(
+        serve(30999, echo),
+        serve(30379, echo),
+        serve(30022, greet),
+        serve(30100, download),
+        datagrams(30998, |text| vec![text.to_vec()]),
+        datagrams(30053, count),
+    )?;
+    Ok(())
+}
+
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+async fn serve<F>(port: u16, service: impl Fn(TcpStream) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(service(stream));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let (mut from, mut to) = stream.split();
+    tokio::io::copy(&mut from, &mut to).await?;
+    to.shutdown().await
+}
+
+async fn greet(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(GREETING).await?;
+    echo(stream).await
+}
+
+async fn download(stream: TcpStream) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let mut left: u64 = line.trim().parse().map_err(io::Error::other)?;
+    let mut state = 1u64;
+    let mut chunk = vec![0; 64 << 10];
+    while left > 0 {
+        for byte in &mut chunk {
+            // Knuth's constants: a sequence that the test can follow.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = state.to_be_bytes()[0];
+        }
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
+        stream.write_all(chunk.get(..length).unwrap_or_default()).await?;
+        left -= length as u64;
+    }
+    stream.shutdown().await
+}
+
+/// Answers each datagram with those that `reply` makes of it.
+async fn datagrams(port: u16, reply: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+    let mut buffer = vec![0; 65_535];
+    loop {
+        let (length, client) = socket.recv_from(&mut buffer).await?;
+        for datagram in reply(buffer.get(..length).unwrap_or_default()) {
+            let _ = socket.send_to(&datagram, client).await;
+        }
+    }
+}
+
+fn count(text: &[u8]) -> Vec<Vec<u8>> {
+    let replies: u32 = String::from_utf8_lossy(text).trim().parse().unwrap_or(0);
+    (1..=replies).map(|number| format!("{number}/{replies}").into_bytes()).collect()
+}

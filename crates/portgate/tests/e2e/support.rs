@@ -1,0 +1,229 @@
+//! A cluster of a test's own: a Docker network and nodes with k3d's labels, on which the real `portgate` is run.
+//!
+//! Each has a name of its own, and goes with the test, whether that passed or not.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use portgate_core::cluster::{ClusterId, Provider};
+use portgate_docker::demo::DemoContainer;
+use portgate_docker::engine::Engine;
+use portgate_docker::image::GateImage;
+use portgate_docker::settings::Settings;
+use tokio::process::Command;
+
+/// What the peers serve; see `examples/peer.rs`.
+pub(crate) const ECHO: u16 = 30999;
+pub(crate) const DATAGRAM_ECHO: u16 = 30998;
+pub(crate) const GREETING: u16 = 30022;
+pub(crate) const DOWNLOAD: u16 = 30100;
+pub(crate) const COUNTING: u16 = 30053;
+pub(crate) const OTHER_ECHO: u16 = 30379;
+
+/// How long anything may take before it counts as lost.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Tells the clusters of one process apart.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A cluster, its nodes running.
+pub(crate) struct Cluster {
+    pub(crate) engine: Engine,
+    /// The cluster's name, and that of everything else that was made for it.
+    pub(crate) name: String,
+    image: GateImage,
+    settings: Settings,
+    host: Option<String>,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) elapsed: Duration,
+}
+
+impl Ran {
+    /// It succeeded; the reason why not, otherwise.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert!(self.status.success(), "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// It failed with this exit status.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+/// A cluster of one node; none, visibly, where there is no engine to have it in.
+pub(crate) async fn cluster() -> Option<Cluster> {
+    cluster_on(None).await
+}
+
+/// A cluster on the engine that listens at `host`, such as `unix:///tmp/docker.sock`.
+pub(crate) async fn cluster_on(host: Option<String>) -> Option<Cluster> {
+    let variable = |name: &str| match (name, &host) {
+        ("DOCKER_HOST", Some(host)) => Some(host.clone()),
+        _ => std::env::var(name).ok(),
+    };
+    let settings = Settings::from_variables(variable);
+    let engine = match Engine::connect(&settings).await {
+        Ok(engine) => engine,
+        Err(error) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("no Docker engine: {error:?}"),
+        Err(error) => {
+            // Past the test harness, which shows the output of failed tests only.
+            let _ = std::io::stderr().write_all(format!("SKIPPED: no Docker engine ({error})\n").as_bytes());
+            return None;
+        }
+    };
+    let name = format!("pgtest-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let architecture = engine.info().await.unwrap().architecture;
+    let image = GateImage::in_repository(&name, &peer(), &name, &architecture).unwrap();
+    let cluster = Cluster { engine, name, image, settings, host };
+    cluster.engine.ensure_image(&cluster.image).await.unwrap();
+    cluster.engine.create_demo_network(&cluster.name, &cluster.network()).await.unwrap();
+    cluster.add_node("server-0", "server").await;
+    Some(cluster)
+}
+
+/// The example that the test harness builds beside the program.
+fn peer() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_portgate")).with_file_name("examples").join("peer")
+}
+
+impl Cluster {
+    pub(crate) fn network(&self) -> String {
+        format!("k3d-{}", self.name)
+    }
+
+    /// The container of the node of this name, such as `server-0`.
+    pub(crate) fn node(&self, node: &str) -> String {
+        format!("k3d-{}-{node}", self.name)
+    }
+
+    /// The name of the first gate.
+    pub(crate) fn gate(&self) -> String {
+        format!("k3d-{}-portgate", self.name)
+    }
+
+    pub(crate) fn id(&self) -> ClusterId {
+        ClusterId { provider: Provider::K3d, name: self.name.clone() }
+    }
+
+    /// Adds a running node.
+    pub(crate) async fn add_node(&self, node: &str, role: &str) {
+        let network = self.network();
+        let labels =
+            [("app", "k3d"), ("k3d.cluster", &self.name), ("k3d.cluster.network", &network), ("k3d.role", role)];
+        let labels: HashMap<String, String> =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let image = self.image.reference().to_owned();
+        let container = DemoContainer { name: self.node(node), image, command: Vec::new(), network, labels };
+        self.engine.start_demo_container(&self.name, &container).await.unwrap();
+    }
+
+    /// `portgate` with these arguments, on this cluster.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portgate"));
+        command.args(arguments).env("PORTGATE_CLUSTER", &self.name).stdin(Stdio::null()).kill_on_drop(true);
+        if let Some(host) = &self.host {
+            command.env("DOCKER_HOST", host);
+        }
+        command
+    }
+
+    /// Runs `portgate` with these arguments, separated by blanks, on this cluster.
+    pub(crate) async fn run(&self, arguments: &str) -> Ran {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        finish(self.command(&arguments)).await
+    }
+
+    /// Runs docker's own CLI.
+    pub(crate) async fn docker(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("docker");
+        command.args(arguments);
+        if let Some(host) = &self.host {
+            command.env("DOCKER_HOST", host);
+        }
+        finish(command).await.ok().stdout
+    }
+
+    /// What `docker inspect` says of a container.
+    pub(crate) async fn inspect(&self, container: &str) -> serde_json::Value {
+        let mut list: serde_json::Value = serde_json::from_str(&self.docker(&["inspect", container]).await).unwrap();
+        list[0].take()
+    }
+
+    /// The one mapping of `portgate ls` that listens on this port.
+    pub(crate) async fn mapping(&self, port: u16) -> serde_json::Value {
+        let list = self.run("ls -o json").await.ok().json();
+        let items = list["items"].as_array().unwrap();
+        let of_port: Vec<_> = items.iter().filter(|item| item["local"]["port"] == port).collect();
+        assert_eq!(of_port.len(), 1, "{list:#}");
+        of_port[0].clone()
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) async fn finish(mut command: Command) -> Ran {
+    let start = Instant::now();
+    let output = tokio::time::timeout(LONG * 3, command.output()).await.unwrap().unwrap();
+    Ran {
+        status: output.status,
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        elapsed: start.elapsed(),
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let (name, id, settings) = (self.name.clone(), self.id(), self.settings.clone());
+        // The test's own runtime may be on its way out.
+        let clearing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let Ok(engine) = Engine::connect(&settings).await else { return };
+                for gate in engine.gates(Some(&id)).await.unwrap_or_default() {
+                    let _ = engine.remove(&gate.name, true).await;
+                }
+                let _ = engine.remove_volume(&id.gate_name()).await;
+                let _ = engine.remove_demo(&name).await;
+                let _ = engine.remove_old_images(&format!("{name}:none")).await;
+            });
+            std::io::Result::Ok(())
+        });
+        let _ = clearing.join();
+    }
+}
+
+/// A port that nobody listened on a moment ago, neither TCP nor UDP.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A port of this machine's IPv4 loopback.
+pub(crate) fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
