@@ -85,7 +85,7 @@ impl Gate {
     /// Ends with the next finished probe; never, where none is under way.
     pub(crate) async fn reap(&mut self) {
         if self.probes.join_next().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

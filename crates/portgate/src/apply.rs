@@ -169,12 +169,12 @@ impl<'a> Undertaking<'a> {
 /// Whether another portgate came first, so that the plan must be made anew.
 pub(crate) fn lost_a_race(failure: &Failure) -> bool {
     match failure {
-        // The image goes if another version clears up between its making and its use.
+        // The name is taken, or the image is gone, since another version cleared up between its making and its use.
         Failure::Create(containers::Error::NameTaken { .. } | containers::Error::NoImage { .. })
-        | Failure::Client(ClientError::Refused(Refusal::Stale { .. } | Refusal::Retired)) => true,
-        // A container that was seen a moment ago is gone, or its gate is.
+        | Failure::Client(ClientError::Refused(Refusal::Stale { .. } | Refusal::Retired))
+        // A gate that ran a moment ago does not any more.
+        | Failure::Exec(containers::ControlError::NotRunning { .. }) => true,
         Failure::Call(error) | Failure::Exec(containers::ControlError::Engine(error)) => gone(error),
-        Failure::Exec(containers::ControlError::NotRunning { .. }) => true,
         _ => false,
     }
 }

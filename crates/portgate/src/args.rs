@@ -8,7 +8,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use portgate_core::spec::{PortSpec, Selector};
+use portgate_core::spec::{PortSpec, Selector, SpecError};
 
 use crate::demo_node::Ports;
 
@@ -119,11 +119,12 @@ Examples:
   portgate open 0.0.0.0:30080:30080         for other machines too (mind who they are)
   portgate open node/k3d-mycluster-server-0:6443
   portgate open --dry-run 30999             only say what would be done")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct OpenArguments {
     /// The ports to open
-    #[arg(required = true, value_name = "PORT", value_parser = PortSpec::parse)]
+    #[arg(required = true, value_name = "PORT", value_parser = port_spec)]
     pub(crate) ports: Vec<PortSpec>,
-    /// Listen on this address of the host, instead of 127.0.0.1 and [::1]; may be given more than once
+    /// Listen on this address of the host, instead of 127.0.0.1 and `[::1]`; may be given more than once
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) bind: Vec<IpAddr>,
     /// Say what would be done, and do nothing
@@ -158,7 +159,7 @@ Examples:
   portgate close --all")]
 pub(crate) struct CloseArguments {
     /// The ports to close
-    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "PORT", value_parser = Selector::parse)]
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "PORT", value_parser = selector)]
     pub(crate) ports: Vec<Selector>,
     /// Close all ports of the cluster
     #[arg(long)]
@@ -197,7 +198,7 @@ Examples:
   portgate test 30080 --http /admin/user --host dev.admin.test.com")]
 pub(crate) struct TestArguments {
     /// The open ports to test, as `[ADDRESS:]PORT[-LAST][/PROTOCOL]`; all, if none is named
-    #[arg(value_name = "PORT", value_parser = Selector::parse)]
+    #[arg(value_name = "PORT", value_parser = selector)]
     pub(crate) ports: Vec<Selector>,
     /// Send this text
     #[arg(long, value_name = "TEXT")]
@@ -318,6 +319,19 @@ pub(crate) enum GateCommand {
     Node { ports: Ports },
 }
 
+fn port_spec(text: &str) -> Result<PortSpec, String> {
+    PortSpec::parse(text).map_err(|error| with_hint(&error))
+}
+
+fn selector(text: &str) -> Result<Selector, String> {
+    Selector::parse(text).map_err(|error| with_hint(&error))
+}
+
+/// clap prints one text only.
+fn with_hint(error: &SpecError) -> String {
+    format!("{error}\nhint: {}", error.hint())
+}
+
 /// `500ms`, `2s`, `1m30s`.
 fn duration(text: &str) -> Result<Duration, String> {
     let duration: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
@@ -353,7 +367,7 @@ mod tests {
     #[test]
     fn moments_are_times_or_durations_before_now() {
         assert_eq!(moment("2026-01-31T12:00:00Z").unwrap().to_string(), "2026-01-31T12:00:00Z");
-        let ten_minutes_ago = jiff::Timestamp::now().checked_sub(Duration::from_secs(600)).unwrap();
+        let ten_minutes_ago = jiff::Timestamp::now().checked_sub(Duration::from_mins(10)).unwrap();
         assert!(moment("10m").unwrap().duration_since(ten_minutes_ago).abs() < jiff::SignedDuration::from_secs(5));
         assert!(moment("yesterday").is_err());
     }

@@ -1,6 +1,5 @@
 //! The gates that there are: containers of an engine, and processes of this user.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -14,19 +13,23 @@ use portgate_docker::engine::Engine;
 use portgate_docker::gate::{self as containers, GateContainer, RunState};
 use portgate_gate::Store;
 use portgate_gate::client::{ClientError, Session};
-use portgate_gate::paths::{ProcessPaths, runtime_directory};
+use portgate_gate::paths::ProcessPaths;
 use semver::Version;
 use tokio::net::UnixStream;
 
 use crate::args::ClusterArguments;
 use crate::choice;
 use crate::failure::Failure;
+use crate::process_gate;
 
 /// This portgate's version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How long a process gate's socket is waited for. It is there for as long as the gate lives.
 const SOCKET_PATIENCE: Duration = Duration::ZERO;
+
+/// How long a gate may take to answer. Opening a thousand ports takes it less than a second.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// A gate, running or not.
 #[derive(Clone, Debug)]
@@ -143,16 +146,10 @@ fn is_called(cluster: &ClusterId, name: &str) -> bool {
         || format!("{provider}/{}", cluster.name) == name
 }
 
-/// The directory of this user's process gates.
-pub(crate) fn process_directory() -> PathBuf {
-    let xdg = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    runtime_directory(xdg, &std::env::temp_dir(), rustix::process::getuid().as_raw())
-}
-
 /// This user's process gates: each has a directory, with its state in it.
 pub(crate) fn processes() -> Vec<Gate> {
-    let directory = process_directory();
-    let Ok(entries) = std::fs::read_dir(&directory) else { return Vec::new() };
+    let directory = process_gate::directory();
+    let Ok(entries) = process_gate::entries(&directory) else { return Vec::new() };
     let gate = |name: String| {
         let paths = ProcessPaths::new(&directory, &name);
         let state = Store::new(paths.state()).load().ok()??;
@@ -179,15 +176,7 @@ pub(crate) enum Contents {
 impl Report {
     async fn of(engine: Option<&Engine>, gate: Gate) -> Result<Self, Failure> {
         let contents = match &gate {
-            Gate::Container(container) if container.state == RunState::Running => {
-                let mut control = Control::connect(engine, &gate).await?;
-                Contents::Live { status: control.status().await?, control }
-            }
-            Gate::Container(container) => {
-                let engine = engine.ok_or(Failure::NoCluster)?;
-                let state = engine.read_state(&container.name).await?;
-                Contents::Stopped { state, word: container.state.to_string() }
-            }
+            Gate::Container(container) => Self::of_container(engine, &gate, container).await?,
             Gate::Process { paths, .. } => match Control::connect(engine, &gate).await {
                 Ok(mut control) => Contents::Live { status: control.status().await?, control },
                 Err(Failure::Client(ClientError::Connect { .. })) => {
@@ -197,6 +186,28 @@ impl Report {
             },
         };
         Ok(Self { gate, contents })
+    }
+
+    /// A gate that runs and does not answer carries what its state file says, like one that is stopped.
+    async fn of_container(
+        engine: Option<&Engine>,
+        gate: &Gate,
+        container: &GateContainer,
+    ) -> Result<Contents, Failure> {
+        let word = if container.state == RunState::Running {
+            let live = async {
+                let mut control = Control::connect(engine, gate).await?;
+                Ok::<_, Failure>(Contents::Live { status: control.status().await?, control })
+            };
+            match live.await {
+                Ok(live) => return Ok(live),
+                Err(failure) => format!("not answering ({failure})"),
+            }
+        } else {
+            container.state.to_string()
+        };
+        let engine = engine.ok_or(Failure::NoCluster)?;
+        Ok(Contents::Stopped { state: engine.read_state(&container.name).await?, word })
     }
 
     /// The gate's mappings; those of a stopped gate have no backend and no traffic.
@@ -255,11 +266,15 @@ impl Control {
     }
 
     pub(crate) async fn request(&mut self, request: &Request) -> Result<Response, Failure> {
-        let outcome = match self {
-            Self::Exec(session) => session.request(request).await,
-            Self::Socket(session) => session.request(request).await,
-            Self::Ended => Err(ClientError::Ended),
+        let answer = async {
+            match self {
+                Self::Exec(session) => session.request(request).await,
+                Self::Socket(session) => session.request(request).await,
+                Self::Ended => Err(ClientError::Ended),
+            }
         };
+        let limit = ANSWER + if let Request::Probe(probe) = request { probe.timeout } else { Duration::ZERO };
+        let outcome = tokio::time::timeout(limit, answer).await.unwrap_or(Err(ClientError::TimedOut(limit)));
         match (outcome, std::mem::replace(self, Self::Ended)) {
             // What the other side wrote on its standard error says more than that it hung up.
             (Err(ClientError::Ended | ClientError::Connection(_)), Self::Exec(session)) => {

@@ -1,5 +1,7 @@
 //! portgate: open ports on a Kubernetes cluster that is already running.
 
+#![allow(clippy::large_futures, reason = "one command runs, once")]
+
 mod apply;
 mod args;
 mod choice;

@@ -1,16 +1,18 @@
 //! Gates in process placement: a process of this user, with a directory of its own.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, ReadDir};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use portgate_core::state::GateState;
 use portgate_gate::Store;
 use portgate_gate::client::Session;
-use portgate_gate::paths::ProcessPaths;
+use portgate_gate::paths::{ProcessPaths, runtime_directory};
+use rustix::process::getuid;
 
 use crate::demo_node::Ports;
 use crate::failure::Failure;
@@ -18,11 +20,30 @@ use crate::failure::Failure;
 /// How long a new gate may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The mode of the gates' directories: what is in them commands the gates.
+const PRIVATE: u32 = 0o700;
+
+/// The directory of this user's gates.
+pub(crate) fn directory() -> PathBuf {
+    let xdg = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    runtime_directory(xdg, &std::env::temp_dir(), getuid().as_raw())
+}
+
+/// What is in the directory of this user's gates. A directory that another user could have prepared is refused.
+pub(crate) fn entries(directory: &Path) -> io::Result<ReadDir> {
+    let metadata = fs::symlink_metadata(directory)?;
+    let private = metadata.is_dir() && metadata.uid() == getuid().as_raw() && metadata.mode() & 0o077 == 0;
+    if private { fs::read_dir(directory) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+}
+
 /// Starts a gate that outlives this command, and waits until it listens.
 pub(crate) async fn start(paths: &ProcessPaths, state: &GateState, node: Ports) -> Result<(), Failure> {
     let directory = &paths.directory;
-    let create = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    create.map_err(Failure::system(format!("create {}", directory.display())))?;
+    let create = || {
+        DirBuilder::new().recursive(true).mode(PRIVATE).create(directory)?;
+        directory.parent().map_or(Ok(()), |parent| entries(parent).map(drop))
+    };
+    create().map_err(Failure::system(format!("create {}", directory.display())))?;
     Store::new(paths.state()).save(state)?;
     let log = File::create(paths.log()).map_err(Failure::system("create the gate's log"))?;
     let program = std::env::current_exe().map_err(Failure::system("find this executable"))?;

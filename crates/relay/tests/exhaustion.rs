@@ -6,7 +6,9 @@ mod support;
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use portgate_relay::Limits;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use support::tcp::{Pattern, Server, expect, expect_reset};
 use support::udp::{End, client as udp_client};
@@ -14,8 +16,8 @@ use support::{Stage, soon};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
-/// More than a buffer, so that it would go through a pipe.
-const BULK: usize = 4 << 20;
+/// More than all buffers on the way hold.
+const BULK: usize = 24 << 20;
 
 /// Takes all file descriptors that are left, but a few of `spare`.
 fn exhaust(spare: usize) -> Vec<File> {
@@ -33,7 +35,8 @@ async fn connect(socket: TcpSocket, to: SocketAddr) -> TcpStream {
 
 #[tokio::test]
 async fn listeners_outlive_a_shortage_of_file_descriptors() {
-    let mut stage = Stage::new();
+    // Under this limit, only the decision that a shortage is not the backend's fault ends a dial, and never the time.
+    let mut stage = Stage::with(Limits { connect_timeout: Duration::from_hours(1), ..Limits::default() });
     let (server, udp_server) = (Server::start().await, End::start().await);
     let (door, udp_door) = (stage.tcp().to(&[server.address()]), stage.udp().to(&[udp_server.address()]));
     let (early, late) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
@@ -51,7 +54,11 @@ async fn listeners_outlive_a_shortage_of_file_descriptors() {
 
     // Nor is there a pipe for open connections, which go on without.
     let bulk = Pattern::new(4);
-    tokio::join!(bulk.send(&mut steady, BULK), bulk.expect(&mut far, BULK));
+    let read_late = async {
+        stage.stalled(&door).await;
+        bulk.expect(&mut far, BULK).await;
+    };
+    tokio::join!(bulk.send(&mut steady, BULK), read_late);
 
     // One is left: enough to accept with, but not to dial.
     files.pop();

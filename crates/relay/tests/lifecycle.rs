@@ -29,14 +29,20 @@ async fn closing_a_mapping_resets_its_connections_and_no_others() {
 #[tokio::test]
 async fn a_closed_port_can_be_opened_again_at_once() {
     let mut stage = Stage::new();
-    let backend = echo().await;
-    let door = stage.tcp().to(&[backend]);
+    let server = Server::start().await;
+    let door = stage.tcp().to(&[server.address()]);
+    // A connection that the near end closed first: the kernel remembers it for a minute (TIME_WAIT).
+    let (mut past, far) = server.connected(&door).await;
+    drop(far);
+    assert_eq!(rest(&mut past).await.unwrap(), b"");
+    drop(past);
+    stage.counted(&door, |counters| counters.connections_total == 1 && counters.connections_open == 0).await;
     let _open = client(&door).await;
     stage.relay.close(&door.local).await;
     let refused = TcpStream::connect(door.address).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     let socket = door.bind_again().unwrap();
-    stage.relay.open(door.local.clone(), vec![socket], Ok(nodes(&[backend]))).unwrap();
+    stage.relay.open(door.local.clone(), vec![socket], Ok(nodes(&[echo().await]))).unwrap();
     exchange(&mut client(&door).await, b"hello").await;
 }
 

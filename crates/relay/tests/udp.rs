@@ -146,6 +146,10 @@ async fn after_a_refusal_the_client_is_led_to_another_backend() {
     client.send(b"lost").await;
     stage.counted(&door, |counters| counters.sessions_refused == 1).await;
     client.exchange(b"hello again").await;
+    for _ in 0..4 {
+        support::udp::client(&door).await.exchange(b"hello").await;
+    }
+    assert_eq!(stage.counters(&door).sessions_refused, 1, "new sessions avoid a backend that has just failed");
 }
 
 #[tokio::test]
@@ -220,6 +224,23 @@ async fn an_idle_session_ends_after_its_time_and_an_active_one_does_not() {
     active.expect(b"still here").await;
     active.exchange(b"the same session").await;
     assert_eq!(stage.counters(&door).sessions_total, 2);
+}
+
+#[tokio::test]
+async fn answers_alone_keep_a_session_open() {
+    let mut stage = Stage::with(Limits { udp_idle: Duration::from_mins(2), ..Limits::default() });
+    let server = End::start().await;
+    let door = stage.udp().to(&[server.address()]);
+    let client = client(&door).await;
+    client.send(b"subscribe").await;
+    let relay = server.expect(b"subscribe").await;
+    tokio::time::pause();
+    for news in 1..=3 {
+        tokio::time::advance(Duration::from_secs(100)).await;
+        server.send_to(b"news", relay).await;
+        stage.counted(&door, |counters| counters.datagrams_out == news).await;
+    }
+    assert_eq!(stage.counters(&door).sessions_open, 1);
 }
 
 #[tokio::test]

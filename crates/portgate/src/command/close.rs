@@ -1,6 +1,6 @@
 use portgate_core::control::{Change, Request};
 use portgate_core::mapping::{Local, Mapping};
-use portgate_core::plan::{self, RunningGate};
+use portgate_core::plan::{self, RunningGate, Step};
 use portgate_core::spec::Selector;
 use portgate_docker::gate::GateContainer;
 
@@ -54,7 +54,9 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
         .collect();
     let steps = plan::plan(&cluster, &wanted, &running, &[]);
     if arguments.dry_run {
-        steps.iter().for_each(|step| view::line(step.to_string()));
+        for step in &steps {
+            view::line(step);
+        }
         return Ok(());
     }
     if let (Some(engine), Some((container, _))) = (&engine, containers.first()) {
@@ -65,7 +67,15 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
     for (control, revision, mappings) in processes {
         close_in_process(control, revision, &mappings, &gone).await?;
     }
-    gone.iter().for_each(|local| view::note(format!("{local} is closed")));
+    for local in &gone {
+        view::note(format!("{local} is closed"));
+    }
+    for step in &steps {
+        if let Step::Change { gate, close, .. } = step {
+            let ports = close.iter().map(|mapping| mapping.local.to_string()).collect::<Vec<_>>().join(", ");
+            view::note(format!("Docker keeps {ports} reserved for container {gate} until its other ports close"));
+        }
+    }
     Ok(())
 }
 

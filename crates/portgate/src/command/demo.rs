@@ -121,7 +121,7 @@ async fn running(gates: Gates) -> Result<Option<Vec<Trial>>, Failure> {
 
 /// Without an engine: gate and node are one process.
 async fn as_process() -> Result<Vec<Trial>, Failure> {
-    let paths = ProcessPaths::new(&gates::process_directory(), &id().gate_name());
+    let paths = ProcessPaths::new(&process_gate::directory(), &id().gate_name());
     let gate = Gate::Process { name: id().gate_name(), cluster: id(), paths: paths.clone() };
     if Control::connect(None, &gate).await.is_err() {
         let host = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -9,7 +9,7 @@ use crate::args::OpenArguments;
 use crate::choice;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::opening::Opening;
+use crate::opening::{Opening, Planned};
 use crate::trial::{Trial, Verdict};
 use crate::view;
 
@@ -42,14 +42,22 @@ pub(crate) async fn open(arguments: OpenArguments, interrupt: &Interrupt) -> Res
     let opening = Opening { engine: &engine, info: &info, cluster: &cluster, image: &arguments.image, interrupt };
     if arguments.dry_run {
         let planned = interrupt.abandon(opening.plan(&mappings)).await?;
-        planned.lines().for_each(view::line);
-        planned.open_already.iter().for_each(|mapping| view::note(format!("{mapping} is open already")));
+        for line in planned.lines() {
+            view::line(line);
+        }
+        note_open(&planned);
         return Ok(());
     }
     let prove = arguments.wait || !arguments.no_wait;
     let (planned, trials) = opening.open(&mappings, prove).await?;
-    planned.open_already.iter().for_each(|mapping| view::note(format!("{mapping} is open already")));
+    note_open(&planned);
     report(&arguments, &trials)
+}
+
+fn note_open(planned: &Planned) {
+    for mapping in &planned.open_already {
+        view::note(format!("{mapping} is open already"));
+    }
 }
 
 fn bind(addresses: &[IpAddr]) -> HostAddresses {

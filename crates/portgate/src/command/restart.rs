@@ -1,8 +1,10 @@
 use portgate_core::cluster::ClusterId;
+use portgate_core::control::{Change, Request};
+use portgate_core::status::GateStatus;
 use portgate_docker::engine::Engine;
 use portgate_docker::gate::{GateContainer, GateSpec};
 
-use crate::apply::{GRACE, volume};
+use crate::apply::{GRACE, node_hosts, volume};
 use crate::args::RestartArguments;
 use crate::failure::Failure;
 use crate::gates::{self, Control, Gate, VERSION};
@@ -30,10 +32,23 @@ pub(crate) async fn restart(arguments: RestartArguments, interrupt: &Interrupt) 
         } else {
             replace(engine, &cluster, container, image).await?;
         }
-        let status = Control::exec(engine, &container.name).await?.status().await?;
+        let status = refresh(engine, &cluster, &container.name).await?;
         view::note(format!("{} is restarted, with {} ports", container.name, status.mappings.len()));
     }
     Ok(())
+}
+
+/// Tells the gate which nodes the cluster has by now, unless the cluster is gone.
+async fn refresh(engine: &Engine, cluster: &ClusterId, gate: &str) -> Result<GateStatus, Failure> {
+    let mut control = Control::exec(engine, gate).await?;
+    let status = control.status().await?;
+    let found = engine.clusters().await?.into_iter().find(|found| found.id == *cluster);
+    if let Some(cluster) = found {
+        let nodes = Some(node_hosts(&cluster));
+        let change = Change { revision: status.revision, open: Vec::new(), close: Vec::new(), nodes };
+        control.request(&Request::Change(change)).await?;
+    }
+    Ok(status)
 }
 
 /// Makes the container anew. What it carries is in the volume, and survives.

@@ -11,12 +11,11 @@ pub(crate) async fn stop(arguments: &ClusterArguments) -> Result<(), Failure> {
     let (_, gates) = gates::find().await?.of_cluster(arguments)?;
     let _progress = Progress::start("Stopping");
     for gate in &gates.list {
-        match (gate, &gates.engine) {
-            (Gate::Container(container), Some(engine)) => engine.stop(&container.name, GRACE).await?,
-            _ => {
-                let mut control = Control::connect(gates.engine.as_ref(), gate).await?;
-                control.request(&Request::Stop).await?;
-            }
+        if let (Gate::Container(container), Some(engine)) = (gate, &gates.engine) {
+            engine.stop(&container.name, GRACE).await?;
+        } else {
+            let mut control = Control::connect(gates.engine.as_ref(), gate).await?;
+            control.request(&Request::Stop).await?;
         }
         view::note(format!("{} is stopped", gate.name()));
     }

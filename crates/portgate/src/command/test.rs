@@ -16,7 +16,7 @@ pub(crate) async fn test(arguments: TestArguments) -> Result<(), Failure> {
         None => true,
     };
     let reports = gates.reports().await?;
-    let open: Vec<Local> = reports.iter().flat_map(|report| report.mappings()).map(|mapping| mapping.local).collect();
+    let open: Vec<Local> = reports.iter().flat_map(Report::mappings).map(|mapping| mapping.local).collect();
     check_selectors(&arguments.ports, open)?;
     let exchange = exchange(&arguments);
     let mut trials = Vec::new();

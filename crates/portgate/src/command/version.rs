@@ -1,3 +1,4 @@
+use portgate_docker::engine::Architecture;
 use serde::Serialize;
 
 use crate::args::OutputArguments;
@@ -24,7 +25,7 @@ async fn engine() -> Result<Component, Failure> {
 }
 
 fn platform() -> String {
-    format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH)
+    format!("{}/{}", std::env::consts::OS, Architecture::new(std::env::consts::ARCH))
 }
 
 #[derive(Serialize)]

@@ -35,6 +35,7 @@ fn write<T: Row>(format: Format, rows: &[T]) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     let document = Document { items: rows };
     match format {
+        Format::Table | Format::Wide if rows.is_empty() => Ok(()),
         Format::Table => write!(out, "{}", table(rows, false)),
         Format::Wide => write!(out, "{}", table(rows, true)),
         Format::Name => rows.iter().try_for_each(|row| writeln!(out, "{}", row.name())),
@@ -57,17 +58,11 @@ fn table<T: Row>(rows: &[T], wide: bool) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 3));
     }
-    let mut text = String::new();
-    for (index, line) in table.lines().enumerate() {
-        let line = line.trim_end();
-        if index == 0 {
-            text.push_str(&format!("{bold}{line}{bold:#}\n"));
-        } else {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
+    let line = |(index, line): (usize, String)| match (index, line.trim_end()) {
+        (0, titles) => format!("{bold}{titles}{bold:#}\n"),
+        (_, cells) => format!("{cells}\n"),
+    };
+    table.lines().enumerate().map(line).collect()
 }
 
 #[cfg(test)]

@@ -40,9 +40,9 @@ impl<'a> Connection<'a> {
         let Self { client, server, inward, outward, mapping } = self;
         let (client, server) = (&mut client.stream, &mut server.stream);
         let (supplies, tally) = (&mapping.common.supplies, &mapping.tally);
-        let inward = inward.poll(cx, client, server, supplies, &tally.bytes_in)?;
-        let outward = outward.poll(cx, server, client, supplies, &tally.bytes_out)?;
-        if inward.is_ready() && outward.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        let said = inward.poll(cx, client, server, outward.is_broken(), supplies, &tally.bytes_in)?;
+        let answered = outward.poll(cx, server, client, inward.is_broken(), supplies, &tally.bytes_out)?;
+        if said.is_ready() && answered.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 

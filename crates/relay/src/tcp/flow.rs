@@ -33,7 +33,7 @@ enum Stage {
     Open,
     /// All has been passed on, and so has the end.
     Ended,
-    /// The receiver takes no more: it has reset the connection.
+    /// The receiver takes no more, or the sender has not ended but vanished: the connection was reset.
     Broken,
 }
 
@@ -47,13 +47,15 @@ enum Held {
 impl Flow {
     /// Carries what can be carried now. Ready when this direction is over, however it came; fails if `from` does.
     ///
-    /// A failure of `to` breaks this direction only. What `to` said before it failed may still be on its way, and the
-    /// other direction, which reads it, then meets the failure itself.
+    /// A failure of `to` breaks this direction only: what `to` said before it failed may still be on its way in the other
+    /// one. That one then finds an end which is none, since the kernel reports a reset once only. So if `from` has broken
+    /// the opposite direction, its end is not passed on.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut TcpStream,
         to: &mut TcpStream,
+        opposite_broken: bool,
         supplies: &Supplies,
         count: &Count,
     ) -> Poll<io::Result<()>> {
@@ -70,8 +72,8 @@ impl Flow {
             } else {
                 let bytes = ready!(self.poll_take(cx, from, supplies))?;
                 if bytes == 0 {
-                    let ended = ready!(Pin::new(&mut *to).poll_shutdown(cx));
-                    self.stage = if ended.is_ok() { Stage::Ended } else { Stage::Broken };
+                    let ended = !opposite_broken && ready!(Pin::new(&mut *to).poll_shutdown(cx)).is_ok();
+                    self.stage = if ended { Stage::Ended } else { Stage::Broken };
                 }
                 self.bulk = bytes >= BUFFER;
                 moved += bytes;
@@ -83,6 +85,11 @@ impl Flow {
     /// Whether all has been passed on, and so has the end.
     pub(super) fn has_ended(&self) -> bool {
         self.stage == Stage::Ended
+    }
+
+    /// Whether the receiver takes no more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.stage == Stage::Broken
     }
 
     /// Takes bytes from `from`, and holds them; 0 at its end.

@@ -80,6 +80,18 @@ impl Stage {
         }
     }
 
+    /// Waits until no byte moves through the door any more, since all buffers behind it are full.
+    pub async fn stalled(&self, door: &Door) {
+        const TURNS: usize = 1000;
+        let mut moved = Counters::default();
+        while moved != self.counters(door) {
+            moved = self.counters(door);
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     /// Plays one round of the resolver: waits for a demand, leads the door elsewhere, reports the end of the round.
     pub async fn resolve(&self, door: &Door, backends: &[SocketAddr]) {
         soon(self.demand.until_failed()).await;
