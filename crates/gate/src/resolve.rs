@@ -100,10 +100,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_stands_for_itself_and_a_name_is_looked_up() {
-        let found = resolve(&hosts(&["127.0.0.9", "localhost"])).await;
+    async fn an_address_stands_for_itself() {
+        let found = resolve(&hosts(&["127.0.0.9", "::9"])).await;
         assert_eq!(found["name of 127.0.0.9"], ["127.0.0.9".parse::<IpAddr>().unwrap()]);
-        assert!(found["name of localhost"].iter().all(IpAddr::is_loopback));
-        assert!(!found["name of localhost"].is_empty());
+        assert_eq!(found["name of ::9"], ["::9".parse::<IpAddr>().unwrap()]);
     }
 }
