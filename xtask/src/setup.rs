@@ -138,9 +138,10 @@ fn plan(machine: &Machine) -> Result<Vec<Action>, Obstacle> {
     Ok(actions)
 }
 
-/// The engine and what it cannot do without, from the distribution's own packages.
+/// The engine and what it cannot do without, from the distribution's own packages. What they recommend comes along:
+/// docker's CLI, which is a package of its own in newer releases.
 fn installation() -> impl Iterator<Item = Invocation> {
-    ["apt-get update", "apt-get install --yes --no-install-recommends docker.io iptables ca-certificates"]
+    ["apt-get update", "apt-get install --yes docker.io iptables ca-certificates"]
         .into_iter()
         .map(|line| Invocation::new(line).env("DEBIAN_FRONTEND", "noninteractive"))
 }
@@ -177,8 +178,7 @@ mod tests {
             planned(&debian()),
             [
                 "DEBIAN_FRONTEND=noninteractive apt-get update",
-                "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-             docker.io iptables ca-certificates",
+                "DEBIAN_FRONTEND=noninteractive apt-get install --yes docker.io iptables ca-certificates",
                 "systemctl start docker",
             ]
         );

@@ -5,6 +5,9 @@ use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
+/// The largest payload of a UDP datagram over IPv4, in bytes: 65,535 less the headers of IP and UDP.
+pub const MAX_DATAGRAM: usize = 65_507;
+
 /// A TCP or UDP port, 1 to 65535. Port 0 cannot be represented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -5,7 +5,6 @@
 //! else changes what the relay does.
 
 mod gate;
-mod probe;
 mod resolve;
 mod run;
 mod server;
@@ -14,6 +13,7 @@ mod store;
 
 pub mod client;
 pub mod paths;
+pub mod probe;
 
 pub use portgate_relay::Limits;
 pub use run::{GateError, Settings, run};

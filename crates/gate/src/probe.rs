@@ -1,17 +1,14 @@
-//! Trying the way from the gate to a backend, apart from all traffic.
+//! Trying a way, apart from all traffic: from the gate to a backend, and from the CLI to the gate.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use portgate_core::control::{ProbeOutcome, ProbeResult};
-use portgate_core::port::Protocol;
+use portgate_core::port::{MAX_DATAGRAM, Protocol};
 use portgate_core::table::Backend;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
-
-/// The largest UDP payload over IPv4, in bytes.
-const MAX_DATAGRAM: usize = 65_507;
 
 /// Tries all backends at once. The results have the backends' order.
 pub(crate) async fn probe(
@@ -42,16 +39,21 @@ pub(crate) async fn probe(
 async fn attempt(address: SocketAddr, protocol: Protocol, datagram: &[u8]) -> ProbeOutcome {
     let result = match protocol {
         Protocol::Tcp => TcpStream::connect(address).await.map(drop),
-        Protocol::Udp => exchange(address, datagram).await,
+        Protocol::Udp => exchange(address, datagram).await.map(drop),
     };
-    match result {
-        Ok(()) => ProbeOutcome::Answered,
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => ProbeOutcome::Refused,
-        Err(error) => ProbeOutcome::Failed { message: error.to_string() },
+    result.map_or_else(|error| failure(&error), |()| ProbeOutcome::Answered)
+}
+
+/// What a failed attempt has found. An ICMP port unreachable arrives as a refused connection.
+pub fn failure(error: &io::Error) -> ProbeOutcome {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ProbeOutcome::Refused,
+        _ => ProbeOutcome::Failed { message: error.to_string() },
     }
 }
 
-async fn exchange(address: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+/// Sends a datagram, and waits for the reply.
+pub async fn exchange(address: SocketAddr, datagram: &[u8]) -> io::Result<Vec<u8>> {
     let local: SocketAddr = match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -59,7 +61,10 @@ async fn exchange(address: SocketAddr, datagram: &[u8]) -> io::Result<()> {
     let socket = UdpSocket::bind(local).await?;
     socket.connect(address).await?;
     socket.send(datagram).await?;
-    socket.recv(&mut vec![0; MAX_DATAGRAM]).await.map(drop)
+    let mut reply = vec![0; MAX_DATAGRAM];
+    let length = socket.recv(&mut reply).await?;
+    reply.truncate(length);
+    Ok(reply)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A node for the end-to-end tests: the services that they talk to, in a container of their own.
 //!
-//! `peer` takes no arguments, and serves until it is killed:
+//! `peer` serves until SIGTERM; `peer idle` lives as long, and listens nowhere:
 //!
 //! | port | protocol | service |
 //! | --- | --- | --- |
@@ -10,12 +10,16 @@
 //! | 30100 | TCP | sends as many pseudo-random bytes as the client's first line says, then closes |
 //! | 30053 | UDP | answers `N` with the N datagrams `1/N` to `N/N` |
 //! | 30379 | TCP | echo, another one |
+//! | 30500, 30501 | TCP and UDP | echo |
+//! | 30080 | TCP | answers an HTTP request with its path and its host, in headers |
+//! | 30514 | UDP | receives, and never answers |
 
 use std::io;
 use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 /// What port 30022 says first.
@@ -24,6 +28,16 @@ const GREETING: &[u8] = b"SSH-2.0-peer\r\n";
 #[tokio::main]
 async fn main() -> io::Result<()> {
     raise_descriptor_limit();
+    let idle = std::env::args().nth(1).as_deref() == Some("idle");
+    // The first process of a container is ended by no signal but those that it handles.
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        served = services(), if !idle => served,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+async fn services() -> io::Result<()> {
     tokio::try_join!(
         serve(30999, echo),
         serve(30379, echo),
@@ -31,6 +45,12 @@ async fn main() -> io::Result<()> {
         serve(30100, download),
         datagrams(30998, |text| vec![text.to_vec()]),
         datagrams(30053, count),
+        serve(30500, echo),
+        serve(30501, echo),
+        datagrams(30500, |text| vec![text.to_vec()]),
+        datagrams(30501, |text| vec![text.to_vec()]),
+        serve(30080, answer_http),
+        datagrams(30514, |_| Vec::new()),
     )?;
     Ok(())
 }
@@ -87,6 +107,25 @@ async fn download(stream: TcpStream) -> io::Result<()> {
         stream.write_all(chunk.get(..length).unwrap_or_default()).await?;
         left -= length as u64;
     }
+    stream.shutdown().await
+}
+
+async fn answer_http(stream: TcpStream) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let (mut path, mut host) = (String::new(), String::new());
+    loop {
+        let mut line = String::new();
+        let length = stream.read_line(&mut line).await?;
+        if let Some(rest) = line.strip_prefix("GET ") {
+            path = rest.split(' ').next().unwrap_or_default().to_owned();
+        } else if let Some(rest) = line.strip_prefix("Host: ") {
+            host = rest.trim().to_owned();
+        } else if length == 0 || line == "\r\n" {
+            break;
+        }
+    }
+    let answer = format!("HTTP/1.1 200 OK\r\nX-Path: {path}\r\nX-Host: {host}\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
 }
 

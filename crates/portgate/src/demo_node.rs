@@ -5,12 +5,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use portgate_core::port::MAX_DATAGRAM;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
-
-/// The largest UDP payload over IPv4, in bytes.
-const MAX_DATAGRAM: usize = 65_507;
 
 /// The longest head of an HTTP request that is read, in bytes.
 const MAX_HEAD: usize = 16 << 10;

@@ -1,7 +1,7 @@
 //! The trials themselves.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -10,7 +10,8 @@ use portgate_core::control::{Probe, ProbeOutcome, Request, Response};
 use portgate_core::mapping::Local;
 use portgate_core::port::Protocol;
 use portgate_core::status::{Counters, MappingState, MappingStatus};
-use tokio::net::{TcpStream, UdpSocket};
+use portgate_gate::{Limits, probe};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::{Exchange, From, Hop, Trial, Verdict};
@@ -22,9 +23,6 @@ const AT_ONCE: usize = 64;
 
 /// What is sent to a UDP target where nothing was said: as little as Docker's port proxy passes on.
 const DATAGRAM: &[u8] = b"\n";
-
-/// The largest UDP payload over IPv4, in bytes.
-const MAX_DATAGRAM: usize = 65_507;
 
 /// How often the gate is asked whether a connection has reached a backend.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
@@ -130,7 +128,7 @@ async fn attempt(protocol: Protocol, address: SocketAddr, method: &Method) -> (P
             }
             (Protocol::Udp, exchange) => {
                 let datagram = exchange.as_ref().map_or(DATAGRAM, |exchange| exchange.payload());
-                let reply = send_and_receive(address, datagram).await?;
+                let reply = probe::exchange(address, datagram).await?;
                 let reply = String::from_utf8_lossy(&reply).into_owned();
                 match exchange {
                     None => Ok(End::Nothing),
@@ -141,25 +139,10 @@ async fn attempt(protocol: Protocol, address: SocketAddr, method: &Method) -> (P
     };
     match tokio::time::timeout(method.timeout, trial).await {
         Ok(Ok(end)) => (ProbeOutcome::Answered, end),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => (ProbeOutcome::Refused, End::Nothing),
-        Ok(Err(error)) => (ProbeOutcome::Failed { message: error.to_string() }, End::Nothing),
+        Ok(Err(error)) => (probe::failure(&error), End::Nothing),
         Err(_) if protocol == Protocol::Udp => (ProbeOutcome::Silent, End::Nothing),
         Err(_) => (ProbeOutcome::TimedOut, End::Nothing),
     }
-}
-
-async fn send_and_receive(address: SocketAddr, datagram: &[u8]) -> io::Result<Vec<u8>> {
-    let local: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(local).await?;
-    socket.connect(address).await?;
-    socket.send(datagram).await?;
-    let mut reply = vec![0; MAX_DATAGRAM];
-    let length = socket.recv(&mut reply).await?;
-    reply.truncate(length);
-    Ok(reply)
 }
 
 /// Waits until the gate has counted every connection, as one that reached a backend or as one that did not.
@@ -170,7 +153,7 @@ async fn settle(
     mut connections: Vec<(usize, usize, TcpStream)>,
     method: &Method,
 ) -> Result<(), Failure> {
-    let deadline = Instant::now() + method.timeout.max(portgate_gate::Limits::default().connect_timeout);
+    let deadline = Instant::now() + method.timeout.max(Limits::default().connect_timeout);
     while !connections.is_empty() {
         let now = control.status().await?.mappings;
         let late = Instant::now() >= deadline;

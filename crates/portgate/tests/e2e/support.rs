@@ -3,8 +3,8 @@
 //! Each has a name of its own, and goes with the test, whether that passed or not.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,12 +24,25 @@ pub(crate) const GREETING: u16 = 30022;
 pub(crate) const DOWNLOAD: u16 = 30100;
 pub(crate) const COUNTING: u16 = 30053;
 pub(crate) const OTHER_ECHO: u16 = 30379;
+pub(crate) const HTTP: u16 = 30080;
+/// Takes datagrams and never answers.
+pub(crate) const SILENT: u16 = 30514;
+/// The first of two ports that echo both TCP and UDP.
+pub(crate) const BOTH: u16 = 30500;
+/// Nothing listens there.
+pub(crate) const NOTHING: u16 = 30001;
 
 /// How long anything may take before it counts as lost.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Tells the clusters of one process apart.
 static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// The ports that tests listen on: below those from which the kernel takes one for each client.
+const PORTS: std::ops::Range<u16> = 10_000..30_000;
+
+/// How many of them were handed out.
+static PORTS_GIVEN: AtomicU32 = AtomicU32::new(0);
 
 /// A cluster, its nodes running.
 pub(crate) struct Cluster {
@@ -121,19 +134,33 @@ impl Cluster {
         format!("k3d-{}-portgate", self.name)
     }
 
+    /// The image of the nodes.
+    pub(crate) fn image(&self) -> &str {
+        self.image.reference()
+    }
+
     pub(crate) fn id(&self) -> ClusterId {
         ClusterId { provider: Provider::K3d, name: self.name.clone() }
     }
 
     /// Adds a running node.
     pub(crate) async fn add_node(&self, node: &str, role: &str) {
+        self.add_node_with(node, role, Vec::new()).await;
+    }
+
+    /// Adds a running node on which nothing listens.
+    pub(crate) async fn add_idle_node(&self, node: &str, role: &str) {
+        self.add_node_with(node, role, vec!["idle".to_owned()]).await;
+    }
+
+    async fn add_node_with(&self, node: &str, role: &str, command: Vec<String>) {
         let network = self.network();
         let labels =
             [("app", "k3d"), ("k3d.cluster", &self.name), ("k3d.cluster.network", &network), ("k3d.role", role)];
         let labels: HashMap<String, String> =
             labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let image = self.image.reference().to_owned();
-        let container = DemoContainer { name: self.node(node), image, command: Vec::new(), network, labels };
+        let container = DemoContainer { name: self.node(node), image, command, network, labels };
         self.engine.start_demo_container(&self.name, &container).await.unwrap();
     }
 
@@ -151,6 +178,27 @@ impl Cluster {
     pub(crate) async fn run(&self, arguments: &str) -> Ran {
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
         finish(self.command(&arguments)).await
+    }
+
+    /// The names of the gates that this cluster has, running or not, the first one first.
+    pub(crate) async fn gates(&self) -> Vec<String> {
+        self.engine.gates(Some(&self.id())).await.unwrap().into_iter().map(|gate| gate.name).collect()
+    }
+
+    /// The names of the volumes that were made for this cluster.
+    pub(crate) async fn volumes(&self) -> Vec<String> {
+        let label = format!("label=dev.portgate.cluster={}", self.name);
+        lines(&self.docker(&["volume", "ls", "--quiet", "--filter", &label]).await)
+    }
+
+    /// Nothing is left of what portgate made.
+    #[track_caller]
+    pub(crate) fn is_untouched(&self) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let left = (self.gates().await, self.volumes().await);
+            assert!(left.0.is_empty() && left.1.is_empty(), "{caller}: left are {left:?}");
+        }
     }
 
     /// Runs docker's own CLI.
@@ -212,18 +260,56 @@ impl Drop for Cluster {
     }
 }
 
-/// A port that nobody listened on a moment ago, neither TCP nor UDP.
+/// A port that nobody listened on a moment ago, neither TCP nor UDP, and that no other test of this process gets.
 pub(crate) fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of some ports in a row that nobody listened on a moment ago.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    // Another process, whose id is not far away, starts elsewhere.
+    let start = std::process::id().wrapping_mul(331);
     loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
+        let given = PORTS_GIVEN.fetch_add(count.into(), Ordering::Relaxed);
+        let offset = start.wrapping_add(given) % u32::from(PORTS.end - PORTS.start - count);
+        let first = PORTS.start + u16::try_from(offset).unwrap();
+        if (first..first + count).all(is_free) {
+            return first;
         }
     }
+}
+
+fn is_free(port: u16) -> bool {
+    let addresses: [SocketAddr; 2] = [(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+    let refused = |outcome: io::Result<()>| outcome.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
+    !addresses
+        .iter()
+        .any(|address| refused(TcpListener::bind(address).map(drop)) || refused(UdpSocket::bind(address).map(drop)))
 }
 
 /// A port of this machine's IPv4 loopback.
 pub(crate) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// The lines of what a command printed.
+pub(crate) fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Looks again and again until there is what is looked for.
+pub(crate) async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    within(LONG, &mut look).await.expect("it did not come to pass")
+}
+
+/// Looks again and again until there is what is looked for, or the time is up.
+pub(crate) async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        let found = look().await;
+        if found.is_some() || start.elapsed() > limit {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -12,7 +12,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta};
 const SLOT: usize = (64 << 10) + 17 * 64;
 
 /// The most that one call can send, joined or not, in bytes: an IPv4 packet without its headers.
-const MOST_BYTES: usize = 65_507;
+const MOST_BYTES: usize = portgate_core::port::MAX_DATAGRAM;
 
 /// The most datagrams that one call can send (`UDP_MAX_SEGMENTS`).
 const MOST_SEGMENTS: usize = 64;
