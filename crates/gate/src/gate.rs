@@ -176,7 +176,11 @@ impl Gate {
     }
 
     /// Forgets everything: the container is about to be removed, and its state file shall not outlive it.
+    /// Asked again, because the one who asked first was killed before it removed the container, it agrees again.
     async fn retire(&mut self, revision: u64) -> Result<Response, Refusal> {
+        if self.retired {
+            return Ok(self.done());
+        }
         self.check_revision(revision)?;
         self.store.remove().map_err(|error| Refusal::State { message: causes::line(&error) })?;
         self.retired = true;

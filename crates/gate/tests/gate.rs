@@ -193,6 +193,7 @@ async fn a_retired_gate_forgets_everything_and_accepts_no_change() {
     assert!(echoes(&mapping).await.is_err());
     assert_eq!(gate.change(1, vec![mapping], Vec::new()).await, Err(Refusal::Retired));
     assert!(!paths(&gate.directory).state().exists());
+    gate.session.request(&Request::Retire { revision: 1 }).await.unwrap();
 }
 
 #[tokio::test]

@@ -179,6 +179,7 @@ pub(crate) fn lost_a_race(failure: &Failure) -> bool {
     }
 }
 
+/// Whether a container is gone, or is being removed.
 fn gone(error: &call::Error) -> bool {
-    error.status() == Some(404)
+    matches!(error.status(), Some(404 | 409))
 }

@@ -4,8 +4,11 @@ use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use portgate_core::status::{Counters, LastError};
+
+/// A failure like the one before is logged again only after so long a pause.
+const REPEATED: SignedDuration = SignedDuration::from_secs(10);
 
 /// One number that many tasks add to.
 #[derive(Debug, Default)]
@@ -44,10 +47,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Notes a failure as the newest.
+    /// Notes a failure as the newest, and logs it unless it repeats the one before.
     pub(crate) fn note(&self, failure: impl Display) {
         let error = LastError { at: Timestamp::now(), message: failure.to_string() };
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let repeats = |last: &LastError| last.message == error.message && error.at.duration_since(last.at) < REPEATED;
+        if !last.as_ref().is_some_and(repeats) {
+            tracing::warn!("{}", error.message);
+        }
+        *last = Some(error);
     }
 
     /// The numbers of this moment.
