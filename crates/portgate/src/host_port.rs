@@ -1,9 +1,9 @@
 //! Whether the host's ports are free, and who holds those that are not.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
-use portgate_core::mapping::{Local, Mapping};
+use portgate_core::mapping::{HostAddresses, Local, Mapping};
 use portgate_core::port::Protocol;
 use portgate_docker::engine::Engine;
 
@@ -11,8 +11,7 @@ use crate::failure::Failure;
 
 /// Tries to listen on every local end, for a moment. The first that cannot be had is the error.
 ///
-/// A port below 1024 is left to the engine, which may bind it where the user may not. So is `[::1]` on a machine without
-/// IPv6.
+/// A port below 1024 is left to the engine, which may bind it where the user may not.
 pub(crate) async fn check(engine: &Engine, mappings: &[Mapping]) -> Result<(), Failure> {
     for local in mappings.iter().map(|mapping| &mapping.local) {
         for address in local.sockets() {
@@ -21,7 +20,7 @@ pub(crate) async fn check(engine: &Engine, mappings: &[Mapping]) -> Result<(), F
                     let holder = holder(engine, local, address).await?;
                     return Err(Failure::PortTaken { local: local.clone(), address, holder });
                 }
-                Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable && !address.ip().is_loopback() => {
+                Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
                     return Err(Failure::NoAddress { local: local.clone(), address, source });
                 }
                 _ => {}
@@ -29,6 +28,12 @@ pub(crate) async fn check(engine: &Engine, mappings: &[Mapping]) -> Result<(), F
         }
     }
     Ok(())
+}
+
+/// 127.0.0.1 and `[::1]`; without the latter where this machine does not have it.
+pub(crate) fn loopback() -> HostAddresses {
+    let ipv6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0));
+    if ipv6.is_ok() { HostAddresses::loopback() } else { HostAddresses::single(Ipv4Addr::LOCALHOST.into()) }
 }
 
 /// Whether a port can be listened on at 127.0.0.1 now.

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use portgate_core::cluster::{Cluster, ClusterId, Provider};
-use portgate_core::mapping::{HostAddresses, Local, Mapping, Target};
+use portgate_core::mapping::{Local, Mapping, Target};
 use portgate_core::port::{Port, Protocol};
 use portgate_core::state::{GateState, NodeHost};
 use portgate_docker::demo::DemoContainer;
@@ -140,9 +140,10 @@ async fn as_process() -> Result<Vec<Trial>, Failure> {
 
 /// From the guide's ports, or the next that are free on this host, to those of the node.
 fn mappings(node: &Ports) -> Vec<Mapping> {
+    let addresses = host_port::loopback();
     let mapping = |host: u16, protocol, node: u16| {
         let (host, node) = (Port::new(free(host, protocol))?, Port::new(node)?);
-        let local = Local { addresses: HostAddresses::loopback(), port: host, protocol };
+        let local = Local { addresses: addresses.clone(), port: host, protocol };
         Some(Mapping { local, target: Target::NodePort { port: node } })
     };
     let mappings = [

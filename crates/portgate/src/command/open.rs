@@ -6,12 +6,12 @@ use portgate_core::suggest;
 use portgate_docker::engine::Engine;
 
 use crate::args::OpenArguments;
-use crate::choice;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::opening::{Opening, Planned};
 use crate::trial::{Trial, Verdict};
 use crate::view;
+use crate::{choice, host_port};
 
 /// How many ports are opened without asking.
 const MANY: usize = 256;
@@ -61,7 +61,7 @@ fn note_open(planned: &Planned) {
 }
 
 fn bind(addresses: &[IpAddr]) -> HostAddresses {
-    HostAddresses::try_from(addresses.to_vec()).unwrap_or_else(|_| HostAddresses::loopback())
+    HostAddresses::try_from(addresses.to_vec()).unwrap_or_else(|_| host_port::loopback())
 }
 
 /// Prints the outcome of the tests. A port that cannot be reached stays open, and makes the command fail.

@@ -72,8 +72,7 @@ async fn accept(socket: &TcpListener, mapping: &Mapping, backoff: &mut Backoff) 
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 if backoff.is_fresh() {
-                    tracing::warn!(%error, "cannot accept connections for now");
-                    mapping.tally.note(format_args!("accept: {error}"));
+                    mapping.tally.note(format_args!("cannot accept connections for now: {error}"));
                 }
                 sleep(backoff.failed()).await;
             }
