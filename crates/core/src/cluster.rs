@@ -75,7 +75,7 @@ pub struct Cluster {
     pub id: ClusterId,
     /// The Docker network that its nodes share.
     pub network: String,
-    /// The nodes, in the order of their names.
+    /// The nodes: servers first, then in the order of their names.
     pub nodes: Vec<Node>,
 }
 

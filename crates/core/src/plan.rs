@@ -11,6 +11,10 @@ use crate::cluster::ClusterId;
 use crate::mapping::{Local, Mapping};
 use crate::port::{Port, Protocol};
 
+/// How many mappings are too many to show in a row, and how many of them are shown.
+const MANY: usize = 10;
+const SHOWN_OF_MANY: usize = 3;
+
 /// A gate that runs now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningGate {
@@ -75,8 +79,14 @@ impl fmt::Display for Step {
     }
 }
 
+/// The mappings in a row; of a great many the first ones.
 fn list(mappings: &[Mapping]) -> String {
-    mappings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    let shown = if mappings.len() > MANY { SHOWN_OF_MANY } else { mappings.len() };
+    let row = mappings.iter().take(shown).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match mappings.len() - shown {
+        0 => row,
+        more => format!("{row} and {more} more"),
+    }
 }
 
 /// A mapping that cannot be opened, as it stands in the way of another.
@@ -263,6 +273,12 @@ mod tests {
             @"change container k3d-c-portgate: close localhost:30998/udp -> 30998");
         assert_snapshot!(steps("", &running),
             @"remove container k3d-c-portgate: close localhost:30999/tcp -> 30999, localhost:30998/udp -> 30998");
+    }
+
+    #[test]
+    fn of_a_great_many_mappings_the_first_are_shown() {
+        assert_snapshot!(steps("30000-30400", &[]),
+            @"create container k3d-c-portgate: open localhost:30000/tcp -> 30000, localhost:30001/tcp -> 30001, localhost:30002/tcp -> 30002 and 398 more");
     }
 
     #[test]

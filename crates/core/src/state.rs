@@ -19,7 +19,7 @@ pub struct GateState {
     pub revision: u64,
     /// The gate's cluster.
     pub cluster: ClusterId,
-    /// The nodes, in the order of their names.
+    /// The nodes, in the order in which they are tried first.
     pub nodes: Vec<NodeHost>,
     /// The wanted mappings, in the order of their local ends.
     pub mappings: Vec<Mapping>,

@@ -175,7 +175,7 @@ fn node(container: &ContainerSummary, role: Role, network: &str) -> Node {
 }
 
 fn sort(nodes: &mut [Node]) {
-    nodes.sort_by(|a, b| natural::compare(&a.name, &b.name));
+    nodes.sort_by(|a, b| a.role.cmp(&b.role).then_with(|| natural::compare(&a.name, &b.name)));
 }
 
 /// A container's name, which the engine writes with a leading slash.

@@ -59,9 +59,6 @@ pub enum Error {
     Refused {
         /// Where it was looked for.
         endpoint: Endpoint,
-        /// The cause.
-        #[source]
-        source: Box<ClientError>,
     },
     /// The connection could not be encrypted, or one end did not trust the other.
     #[error("no TLS connection to the Docker engine at {endpoint}")]
@@ -106,6 +103,9 @@ impl Error {
         let text = match self {
             Self::Settings(_) => "correct the file, or set DOCKER_HOST, which goes before it",
             Self::Endpoint(error) => return error.hint(),
+            Self::Refused { endpoint } if !endpoint.is_local() => {
+                "is it running there, and does it listen on that port?"
+            }
             Self::Missing { .. } | Self::Refused { .. } => start,
             Self::Denied { .. } => "join the socket's group with `sudo usermod -aG docker $USER`, then log in anew",
             Self::Tls { .. } => "check ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH (default: ~/.docker)",
@@ -183,7 +183,7 @@ fn classify(endpoint: Endpoint, error: ClientError) -> Error {
         _ if trouble_with_tls => Error::Tls { endpoint, source },
         Some(io::ErrorKind::NotFound) => Error::Missing { endpoint, source: io::Error::from(io::ErrorKind::NotFound) },
         Some(io::ErrorKind::PermissionDenied) => Error::Denied { endpoint, source },
-        Some(io::ErrorKind::ConnectionRefused) => Error::Refused { endpoint, source },
+        Some(io::ErrorKind::ConnectionRefused) => Error::Refused { endpoint },
         _ => Error::Unreachable { endpoint, source },
     }
 }

@@ -59,20 +59,34 @@ Examples:
   portgate clusters -o json")]
     Clusters(ClustersArguments),
     Test(TestArguments),
-    /// Print what the cluster's gate says
+    /// Print what a cluster's gates say
     #[command(after_help = "\
 Examples:
   portgate logs -f                  go on as more is said
   portgate logs --tail 100
   portgate logs --since 10m")]
     Logs(LogsArguments),
-    /// Stop the cluster's gate; its ports stay known, and closed until `portgate start`
+    /// Stop a cluster's gates; their ports stay known, and closed until `portgate start`
+    #[command(after_help = "\
+Examples:
+  portgate stop                     stays stopped, also after a reboot
+  portgate stop --cluster mycluster")]
     Stop(ClusterArguments),
-    /// Start the cluster's gate, with the ports that it had
+    /// Start a cluster's gates, with the ports that they had
+    #[command(after_help = "\
+Examples:
+  portgate start
+  portgate start --cluster mycluster")]
     Start(ClusterArguments),
-    /// Restart the cluster's gate; one of another portgate version is replaced by this one's
+    /// Restart a cluster's gates
+    ///
+    /// A gate that was made from another portgate than this is replaced. The list of nodes is brought up to date, and
+    /// the counters start anew.
+    #[command(after_help = "\
+Examples:
+  portgate restart                  after an upgrade of portgate, or a new node")]
     Restart(RestartArguments),
-    /// Close every port of the cluster, and remove the gate and its volume
+    /// Close every port of a cluster, and remove its gates and their volume
     #[command(after_help = "\
 Examples:
   portgate down
@@ -85,6 +99,10 @@ Examples:
   portgate demo --down              remove it all")]
     Demo(DemoArguments),
     /// Print the version of portgate and of the Docker engine
+    #[command(after_help = "\
+Examples:
+  portgate version
+  portgate version -o json")]
     Version(OutputArguments),
     /// Print a completion script for a shell
     #[command(after_help = "\
@@ -104,11 +122,14 @@ Examples:
     },
 }
 
-/// Open ports
+/// Open host ports onto a cluster
 ///
 /// A PORT is written `[ADDRESS:][HOSTPORT:]TARGET[/tcp|/udp|/tcp+udp]`. TARGET is a node port (`30999`), a range of
 /// them (`30000-30020`), or a port of one container on the cluster's network (`node/CONTAINER:PORT`). Without HOSTPORT
 /// the host's port is the target's; without a protocol it is TCP.
+///
+/// All of the ports are opened, or none. Each new one is tested: where its target does not answer yet, the port stays
+/// open, and the exit status is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -124,19 +145,19 @@ pub(crate) struct OpenArguments {
     /// The ports to open
     #[arg(required = true, value_name = "PORT", value_parser = port_spec)]
     pub(crate) ports: Vec<PortSpec>,
-    /// Listen on this address of the host, instead of 127.0.0.1 and `[::1]`; may be given more than once
+    /// Listen on this address, instead of 127.0.0.1 and `[::1]`, where a PORT does not say; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) bind: Vec<IpAddr>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Test each new port before returning (the default)
-    #[arg(long, overrides_with = "no_wait")]
+    #[arg(long, overrides_with = "no_wait", hide_short_help = true)]
     pub(crate) wait: bool,
-    /// Return as soon as the ports are open
+    /// Return as soon as the ports are open, without testing them
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// Do not ask before a great many ports are opened
+    /// Open more than 256 ports at once
     #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -150,7 +171,8 @@ pub(crate) struct OpenArguments {
 /// Close ports
 ///
 /// A PORT is the near end of an open port: `[ADDRESS:]PORT[-LAST][/PROTOCOL]`. What is not said matches everything.
-/// Connections through a closed port end; those of other ports go on.
+/// Connections through a closed port end; those of other ports go on. Docker keeps a closed port reserved for its gate
+/// until the gate's last port closes; `portgate open` can open it there again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -188,7 +210,7 @@ pub(crate) struct ClustersArguments {
 /// Try the way to open ports, hop by hop
 ///
 /// TCP: connects, and says how long that took. UDP: sends a datagram and waits for a reply; silence is no proof, and is
-/// called that. Exits with 1 if a port is broken.
+/// called that. Exits with 1 if a port is broken; silence is not broken.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -200,19 +222,19 @@ pub(crate) struct TestArguments {
     /// The open ports to test, as `[ADDRESS:]PORT[-LAST][/PROTOCOL]`; all, if none is named
     #[arg(value_name = "PORT", value_parser = selector)]
     pub(crate) ports: Vec<Selector>,
-    /// Send this text
+    /// Send this text; without it, nothing by TCP and a line feed by UDP
     #[arg(long, value_name = "TEXT")]
     pub(crate) send: Option<String>,
     /// Fail unless the answer contains this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) expect: Option<String>,
-    /// Make an HTTP request for this path, and print the status line and the headers
+    /// Make an HTTP request for this path, and print the status line and the headers; any status will do
     #[arg(long, value_name = "PATH", conflicts_with_all = ["send", "expect"])]
     pub(crate) http: Option<String>,
     /// The Host header of the HTTP request [default: localhost:PORT]
     #[arg(long, value_name = "NAME", requires = "http")]
     pub(crate) host: Option<String>,
-    /// How long to wait for an answer
+    /// How long to wait for an answer: 500ms, 2s, 1m30s
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     pub(crate) timeout: Duration,
     #[command(flatten)]
@@ -227,7 +249,7 @@ pub(crate) struct LogsArguments {
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Only this many lines from the end
-    #[arg(short = 'n', long, value_name = "LINES")]
+    #[arg(long, value_name = "LINES")]
     pub(crate) tail: Option<u64>,
     /// Only what was said since then: 10m, 2h, or 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -262,12 +284,19 @@ pub(crate) struct ImageArguments {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ClusterArguments {
-    /// The cluster, if there are several
+    /// The cluster; needed where several could be meant
     #[arg(short, long, value_name = "NAME", env = "PORTGATE_CLUSTER")]
     pub(crate) cluster: Option<String>,
-    /// A Docker network, instead of a cluster: every running container on it is a node
+    /// A Docker network instead of a cluster; every running container on it is a node
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
+}
+
+impl ClusterArguments {
+    /// The cluster's name; an empty one, as an empty variable makes it, is none.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.cluster.as_deref().filter(|name| !name.is_empty())
+    }
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -334,8 +363,8 @@ fn with_hint(error: &SpecError) -> String {
 
 /// `500ms`, `2s`, `1m30s`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    duration.try_into().map_err(|error| format!("{error}"))
+    let duration = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| duration.try_into().ok());
+    duration.ok_or_else(|| "not a duration: write it as 500ms, 2s or 1m30s".to_owned())
 }
 
 /// A time, or a duration before now.

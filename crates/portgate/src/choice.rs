@@ -1,6 +1,6 @@
 //! Which cluster is meant.
 
-use portgate_core::cluster::Cluster;
+use portgate_core::cluster::{Cluster, ClusterId};
 use portgate_core::suggest;
 use portgate_docker::engine::Engine;
 use portgate_docker::settings::Settings;
@@ -15,15 +15,24 @@ pub(crate) async fn engine() -> Result<Engine, Failure> {
 
 /// The cluster that was named, or the one that runs.
 pub(crate) async fn cluster(engine: &Engine, arguments: &ClusterArguments) -> Result<Cluster, Failure> {
-    if let Some(network) = &arguments.network {
-        return Ok(engine.cluster_on_network(network).await?);
+    let Some(network) = &arguments.network else { return choose(engine.clusters().await?, arguments.name()) };
+    if NETWORKS_WITHOUT_ADDRESSES.contains(&network.as_str()) {
+        return Err(Failure::UnusableNetwork { network: network.clone() });
     }
-    choose(engine.clusters().await?, arguments.cluster.as_deref())
+    // A network of a cluster that is known is that cluster, or it would have two sets of gates with the same names.
+    let known = engine.clusters().await?.into_iter().filter(|cluster| cluster.network == *network);
+    match known.collect::<Vec<_>>().as_slice() {
+        [cluster] => Ok(cluster.clone()),
+        _ => Ok(engine.cluster_on_network(network).await?),
+    }
 }
+
+/// Docker's networks whose containers cannot be reached by an address of their own.
+const NETWORKS_WITHOUT_ADDRESSES: [&str; 2] = ["host", "none"];
 
 fn choose(clusters: Vec<Cluster>, name: Option<&str>) -> Result<Cluster, Failure> {
     if let Some(name) = name {
-        let known: Vec<String> = clusters.iter().map(|cluster| cluster.id.name.clone()).collect();
+        let known: Vec<ClusterId> = clusters.iter().map(|cluster| cluster.id.clone()).collect();
         let (mut meant, _): (Vec<_>, Vec<_>) = clusters.into_iter().partition(|cluster| is_called(cluster, name));
         return match (meant.pop(), meant.is_empty()) {
             (Some(cluster), true) => Ok(cluster),
@@ -31,10 +40,7 @@ fn choose(clusters: Vec<Cluster>, name: Option<&str>) -> Result<Cluster, Failure
                 meant.push(last);
                 Err(Failure::SeveralClusters { names: meant.iter().map(qualified).collect() })
             }
-            (None, _) => {
-                let nearest = suggest::nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
-                Err(Failure::UnknownCluster { name: name.to_owned(), nearest, known })
-            }
+            (None, _) => Err(unknown_failure(name, &known)),
         };
     }
     let (mut running, mut stopped): (Vec<_>, Vec<_>) = clusters.into_iter().partition(Cluster::is_running);
@@ -49,6 +55,13 @@ fn choose(clusters: Vec<Cluster>, name: Option<&str>) -> Result<Cluster, Failure
             _ => Err(Failure::NoCluster),
         },
     }
+}
+
+/// The failure that a name is which no cluster has.
+pub(crate) fn unknown_failure(name: &str, known: &[ClusterId]) -> Failure {
+    let known: Vec<String> = known.iter().map(|id| id.name.clone()).collect();
+    let nearest = suggest::nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+    Failure::UnknownCluster { name: name.to_owned(), nearest, known }
 }
 
 /// The failure that a stopped cluster is.

@@ -11,6 +11,8 @@ use portgate_docker::{call, clusters, engine, gate as gates, image};
 use portgate_gate::client::ClientError;
 use portgate_gate::{GateError, StoreError};
 
+use crate::view;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -44,6 +46,8 @@ pub(crate) enum Failure {
     NoCluster,
     #[error("there are several clusters: {}", names.join(", "))]
     SeveralClusters { names: Vec<String> },
+    #[error("containers on network {network} have no addresses of their own")]
+    UnusableNetwork { network: String },
     #[error("there is no cluster named {name}")]
     UnknownCluster { name: String, nearest: Option<String>, known: Vec<String> },
     #[error("cluster {name} is stopped")]
@@ -52,9 +56,8 @@ pub(crate) enum Failure {
     UnknownContainer { name: String, network: String, nearest: Option<String>, known: Vec<String> },
     #[error("{address}/{protocol} is taken by {holder}", protocol = local.protocol)]
     PortTaken { local: Local, address: SocketAddr, holder: String },
-    #[error("{local} cannot listen on {address}")]
+    #[error("{} is not an address of this machine", address.ip())]
     NoAddress {
-        local: Local,
         address: SocketAddr,
         #[source]
         source: io::Error,
@@ -71,9 +74,9 @@ pub(crate) enum Failure {
     GateNewer { gate: String, theirs: String, ours: &'static str },
     #[error("the gates of cluster {cluster} keep changing")]
     Contended { cluster: String },
-    #[error("{broken} of {opened} opened ports cannot be reached yet")]
+    #[error("{broken} of {} cannot be reached yet", view::count(*opened, "opened port"))]
     Unproven { broken: usize, opened: usize },
-    #[error("{broken} of {tested} ports cannot be reached")]
+    #[error("{broken} of {} cannot be reached", view::count(*tested, "port"))]
     Broken { broken: usize, tested: usize },
     #[error("gate {gate} is a process, which cannot be started again")]
     ProcessGate { gate: String },
@@ -94,6 +97,11 @@ impl Failure {
     pub(crate) fn system(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::System { action, source }
+    }
+
+    /// Whether the reader of the output has gone, as `head` does once it has enough.
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::System { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// What the process's exit status is.
@@ -119,12 +127,7 @@ impl Failure {
             Self::Client(_) => Some("`portgate logs` shows what the gate says".to_owned()),
             Self::Unsupported(error) => Some(error.hint().to_owned()),
             Self::Conflict(error) => Some(error.hint()),
-            Self::Gate(_)
-            | Self::Store(_)
-            | Self::Several(_)
-            | Self::NoAddress { .. }
-            | Self::System { .. }
-            | Self::Interrupted => None,
+            Self::Gate(_) | Self::Store(_) | Self::Several(_) | Self::System { .. } | Self::Interrupted => None,
             other => Some(other.own_hint()),
         }
     }
@@ -150,7 +153,9 @@ impl Failure {
                 format!("name another host port, as HOSTPORT:TARGET; or free {}/{}", local.port, local.protocol)
             }
             Self::Many { count } => {
-                format!("Docker runs a process for each published port, {count} would take long; add --yes to go on")
+                format!(
+                    "Docker runs a process for each port and host address, {count} ports would take long; --yes goes on"
+                )
             }
             Self::NotOpen { open, .. } if open.is_empty() => "no port is open".to_owned(),
             Self::NotOpen { open, .. } => {
@@ -161,9 +166,14 @@ impl Failure {
             Self::GateNewer { .. } => "upgrade this portgate; `portgate down` would remove the gate".to_owned(),
             Self::Contended { .. } => "another portgate works on the same cluster: try again".to_owned(),
             Self::Unproven { .. } => {
-                "they stay open, and lead to the target as soon as it listens: `portgate test` tries again".to_owned()
+                "what is open stays open, and leads to its target as soon as that listens; `portgate test` tries again"
+                    .to_owned()
             }
             Self::Broken { .. } => "`portgate logs` shows what the gate says".to_owned(),
+            Self::UnusableNetwork { .. } => {
+                "name the network that the nodes are on; `docker network ls` lists all".to_owned()
+            }
+            Self::NoAddress { .. } => "`ip address` lists this machine's; 0.0.0.0 stands for all of them".to_owned(),
             Self::ProcessGate { .. } => "remove it with `portgate down`, and run the command that made it".to_owned(),
             _ => String::new(),
         }

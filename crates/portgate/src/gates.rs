@@ -55,6 +55,14 @@ impl Gate {
         }
     }
 
+    /// The cluster's network; a process needs none.
+    fn network(&self) -> Option<&String> {
+        match self {
+            Self::Container(container) => Some(&container.network),
+            Self::Process { .. } => None,
+        }
+    }
+
     pub(crate) fn placement(&self) -> Placement {
         match self {
             Self::Container(container) => container.placement.unwrap_or(Placement::Published),
@@ -105,31 +113,41 @@ pub(crate) async fn find() -> Result<Gates, Failure> {
 
 impl Gates {
     /// The gates of the cluster that was named, or of the only one that has gates. Their cluster may be gone.
-    pub(crate) fn of_cluster(self, arguments: &ClusterArguments) -> Result<(ClusterId, Self), Failure> {
-        let mut clusters: Vec<ClusterId> = self.list.iter().map(|gate| gate.cluster().clone()).collect();
+    pub(crate) async fn of_cluster(self, arguments: &ClusterArguments) -> Result<(ClusterId, Self), Failure> {
+        let named = self.named(arguments).await?;
+        let mut clusters: Vec<ClusterId> = named.list.iter().map(|gate| gate.cluster().clone()).collect();
         clusters.sort();
         clusters.dedup();
-        let named = arguments.network.as_deref().or(arguments.cluster.as_deref());
-        if let Some(name) = named {
-            clusters.retain(|id| is_called(id, name));
-        }
         let chosen = match clusters.as_slice() {
             [one] => one.clone(),
-            [] => return Err(Failure::NothingOpen { cluster: named.map(str::to_owned) }),
+            [] => return Err(Failure::NothingOpen { cluster: arguments.name().map(str::to_owned) }),
             several => {
                 return Err(Failure::SeveralClusters { names: several.iter().map(|id| id.name.clone()).collect() });
             }
         };
-        let list = self.list.into_iter().filter(|gate| *gate.cluster() == chosen).collect();
-        Ok((chosen, Self { engine: self.engine, list }))
+        Ok((chosen, named))
     }
 
-    /// The gates of the cluster that was named, or all.
-    pub(crate) fn of_cluster_or_all(mut self, arguments: &ClusterArguments) -> Self {
-        if let Some(name) = arguments.network.as_deref().or(arguments.cluster.as_deref()) {
-            self.list.retain(|gate| is_called(gate.cluster(), name));
+    /// The gates of the cluster or network that was named, or all. A name that nothing has is an error.
+    pub(crate) async fn named(mut self, arguments: &ClusterArguments) -> Result<Self, Failure> {
+        match (&arguments.network, arguments.name()) {
+            (Some(network), _) => self.list.retain(|gate| gate.network() == Some(network)),
+            (None, Some(name)) => {
+                let mut known: Vec<ClusterId> = self.list.iter().map(|gate| gate.cluster().clone()).collect();
+                self.list.retain(|gate| is_called(gate.cluster(), name));
+                if let (Some(engine), true) = (&self.engine, self.list.is_empty()) {
+                    known.extend(engine.clusters().await?.into_iter().map(|cluster| cluster.id));
+                    known.extend(engine.clusters_with_volume().await?);
+                }
+                known.sort();
+                known.dedup();
+                if !known.iter().any(|id| is_called(id, name)) {
+                    return Err(choice::unknown_failure(name, &known));
+                }
+            }
+            (None, None) => {}
         }
-        self
+        Ok(self)
     }
 
     /// What each gate says, at once.
@@ -139,7 +157,8 @@ impl Gates {
     }
 }
 
-fn is_called(cluster: &ClusterId, name: &str) -> bool {
+/// Whether a user may call a cluster so: `mycluster`, `k3d-mycluster`, `k3d/mycluster`.
+pub(crate) fn is_called(cluster: &ClusterId, name: &str) -> bool {
     let provider = cluster.provider;
     cluster.name == name
         || format!("{provider}-{}", cluster.name) == name
@@ -204,7 +223,7 @@ impl Report {
                 Err(failure) => format!("not answering ({failure})"),
             }
         } else {
-            container.state.to_string()
+            word(container.state).to_owned()
         };
         let engine = engine.ok_or(Failure::NoCluster)?;
         Ok(Contents::Stopped { state: engine.read_state(&container.name).await?, word })
@@ -227,6 +246,15 @@ impl Report {
                 Err(Failure::GateNotRunning { gate: self.gate.name().to_owned(), state: word })
             }
         }
+    }
+}
+
+/// The state of a gate that does not run.
+fn word(state: RunState) -> &'static str {
+    match state {
+        RunState::Paused => "paused",
+        RunState::Restarting => "restarting, over and over",
+        RunState::Running | RunState::Created | RunState::Exited { .. } | RunState::Dead => "stopped",
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) async fn check(engine: &Engine, mappings: &[Mapping]) -> Result<(), F
                     return Err(Failure::PortTaken { local: local.clone(), address, holder });
                 }
                 Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
-                    return Err(Failure::NoAddress { local: local.clone(), address, source });
+                    return Err(Failure::NoAddress { address, source });
                 }
                 _ => {}
             }

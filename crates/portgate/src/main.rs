@@ -30,6 +30,7 @@ use crate::interrupt::Interrupt;
 async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_reader_gone() => ExitCode::SUCCESS,
         Err(failure) => {
             view::error(&failure);
             if let Some(hint) = failure.hint() {

@@ -85,8 +85,13 @@ impl Opening<'_> {
     }
 
     async fn attempt(&self, planned: &Planned, prove: bool) -> Result<Vec<Trial>, Failure> {
+        self.check_host_ports(planned).await?;
         let creates = planned.steps.iter().any(|step| matches!(step, Step::Create { .. }));
-        let image = if creates { self.prepare(planned).await? } else { String::new() };
+        let image = if creates {
+            packed::image(self.engine, self.info, self.image, self.interrupt).await?
+        } else {
+            String::new()
+        };
         let _progress = Progress::start("Opening");
         let ground = Ground {
             cluster: self.cluster.id.clone(),
@@ -96,15 +101,15 @@ impl Opening<'_> {
         };
         let mut undertaking = Undertaking::new(self.engine, self.interrupt, ground);
         undertaking.carry_out(&planned.steps).await?;
-        let proven = if prove { self.interrupt.abandon(self.prove(planned)).await } else { Ok(Vec::new()) };
+        let proven = self.interrupt.abandon(self.prove(planned, prove)).await;
         if proven.is_err() {
             undertaking.take_back().await;
         }
         proven
     }
 
-    /// Checks and makes what a new gate needs, before anything is changed.
-    async fn prepare(&self, planned: &Planned) -> Result<String, Failure> {
+    /// An error if a host port of a new gate is taken, as far as this machine can tell.
+    pub(crate) async fn check_host_ports(&self, planned: &Planned) -> Result<(), Failure> {
         if self.info.local {
             for step in &planned.steps {
                 if let Step::Create { open, .. } = step {
@@ -112,18 +117,18 @@ impl Opening<'_> {
                 }
             }
         }
-        packed::image(self.engine, self.info, self.image, self.interrupt).await
+        Ok(())
     }
 
-    /// Tries each mapping that was opened.
-    async fn prove(&self, planned: &Planned) -> Result<Vec<Trial>, Failure> {
+    /// Waits until each mapping that was opened is listened for, and tries it if `prove` says so.
+    async fn prove(&self, planned: &Planned, prove: bool) -> Result<Vec<Trial>, Failure> {
         let method = Method { from_host: self.info.local, timeout: PROOF, exchange: None };
         let mut trials = Vec::new();
         for (gate, open) in planned.opened() {
             let mut control = Control::exec(self.engine, gate).await?;
             let locals: Vec<&Local> = open.iter().map(|mapping| &mapping.local).collect();
             let mut mappings = control.status().await?.mappings;
-            mappings.retain(|mapping| locals.contains(&&mapping.local));
+            mappings.retain(|mapping| prove && locals.contains(&&mapping.local));
             trials.extend(trial::run(&mut control, &mappings, &method).await?);
         }
         Ok(trials)

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The mode of the gates' directories: what is in them commands the gates.
 const PRIVATE: u32 = 0o700;
 
+/// What group and others may do, in a mode.
+const OTHERS: u32 = 0o077;
+
 /// The directory of this user's gates.
 pub(crate) fn directory() -> PathBuf {
     let xdg = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
@@ -32,7 +35,7 @@ pub(crate) fn directory() -> PathBuf {
 /// What is in the directory of this user's gates. A directory that another user could have prepared is refused.
 pub(crate) fn entries(directory: &Path) -> io::Result<ReadDir> {
     let metadata = fs::symlink_metadata(directory)?;
-    let private = metadata.is_dir() && metadata.uid() == getuid().as_raw() && metadata.mode() & 0o077 == 0;
+    let private = metadata.is_dir() && metadata.uid() == getuid().as_raw() && metadata.mode() & OTHERS == 0;
     if private { fs::read_dir(directory) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
@@ -67,7 +70,13 @@ pub(crate) fn forget(paths: &ProcessPaths) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Failure::system(format!("remove {}", paths.directory.display()))(error))
         }
-        _ => Ok(()),
+        _ => {
+            // The directory of all gates goes with the last of them.
+            if let Some(parent) = paths.directory.parent() {
+                let _ = fs::remove_dir(parent);
+            }
+            Ok(())
+        }
     }
 }
 
@@ -76,6 +85,5 @@ pub(crate) fn print_log(paths: &ProcessPaths, tail: Option<u64>) -> Result<(), F
     let read = || -> io::Result<Vec<String>> { BufReader::new(File::open(paths.log())?).lines().collect() };
     let lines = read().map_err(Failure::system(format!("read {}", paths.log().display())))?;
     let count = tail.and_then(|tail| usize::try_from(tail).ok()).unwrap_or(usize::MAX);
-    lines.iter().skip(lines.len().saturating_sub(count)).for_each(crate::view::line);
-    Ok(())
+    lines.iter().skip(lines.len().saturating_sub(count)).try_for_each(crate::view::line)
 }

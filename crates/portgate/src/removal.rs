@@ -4,8 +4,10 @@ use portgate_core::cluster::ClusterId;
 use portgate_core::control::Request;
 
 use crate::apply::volume;
+use crate::args::ClusterArguments;
+use crate::choice;
 use crate::failure::Failure;
-use crate::gates::{Control, Gate, Gates};
+use crate::gates::{self, Control, Gate, Gates};
 use crate::process_gate;
 use crate::view;
 
@@ -22,6 +24,22 @@ pub(crate) async fn remove(cluster: &ClusterId, gates: &Gates) -> Result<(), Fai
         engine.remove_volume(&volume(cluster)).await?;
     }
     first_failure.map_or(Ok(()), Err)
+}
+
+/// Removes the volumes whose gates are gone, of the cluster that was named, or of all. Returns how many there were.
+pub(crate) async fn remove_volumes(arguments: &ClusterArguments) -> Result<usize, Failure> {
+    let engine = choice::engine().await?;
+    let mut orphans = engine.clusters_with_volume().await?;
+    let gates = engine.gates(None).await?;
+    orphans.retain(|id| {
+        let meant = arguments.name().is_none_or(|name| gates::is_called(id, name));
+        meant && arguments.network.is_none() && !gates.iter().any(|gate| gate.cluster == *id)
+    });
+    for id in &orphans {
+        engine.remove_volume(&volume(id)).await?;
+        view::note(format!("volume {} is removed", volume(id)));
+    }
+    Ok(orphans.len())
 }
 
 async fn remove_gate(gates: &Gates, gate: &Gate) -> Result<(), Failure> {

@@ -22,6 +22,12 @@ pub enum SpecErrorKind {
     /// Nothing was typed.
     #[error("a port is missing")]
     Empty,
+    /// `8080:`
+    #[error("the target is missing")]
+    Target,
+    /// `30999,30998`
+    #[error("one port at a time")]
+    Comma,
     /// 0, above 65535, or no number at all.
     #[error("not a port: ports are 1 to 65535")]
     Port,
@@ -29,7 +35,7 @@ pub enum SpecErrorKind {
     #[error("the range is reversed: the first port is above the last")]
     Reversed,
     /// `8000-8001:30000-30009`
-    #[error("{host} host ports for {target} target ports")]
+    #[error("the ranges differ in length: {host} on the host, {target} at the target")]
     Lengths {
         /// How many host ports.
         host: usize,
@@ -66,7 +72,8 @@ impl SpecError {
     /// What to type instead.
     pub fn hint(&self) -> &'static str {
         match self.kind {
-            SpecErrorKind::Empty | SpecErrorKind::Port | SpecErrorKind::Rest => {
+            SpecErrorKind::Comma => "separate ports by blanks, as 30999 30998/udp",
+            SpecErrorKind::Empty | SpecErrorKind::Target | SpecErrorKind::Port | SpecErrorKind::Rest => {
                 "a port is written [ADDRESS:][HOSTPORT:]TARGET[/PROTOCOL], as 30999, 8080:30080 or 127.0.0.1:8080:30080/tcp"
             }
             SpecErrorKind::Reversed => "write the lower port first, as 30000-30020",

@@ -97,8 +97,11 @@ impl<'a> Cursor<'a> {
         }
         let (text, at) = self.take_until(&[':', '/']);
         if self.rest().starts_with(':') {
-            if text.is_empty() || text.chars().any(|c| matches!(c, 'a'..='f')) && self.bare_ipv6() {
+            if self.bare_ipv6() {
                 return Err(self.error(0..self.input.len(), SpecErrorKind::Brackets));
+            }
+            if text.is_empty() {
+                return Err(self.error(at, SpecErrorKind::Empty));
             }
             if text == "localhost" {
                 self.eat(':');
@@ -114,15 +117,17 @@ impl<'a> Cursor<'a> {
         Ok(None)
     }
 
-    /// Whether the text looks like an IPv6 address that lacks its brackets.
+    /// Whether the text looks like an IPv6 address that lacks its brackets: `::1:80`, `fe80::1`, but not `1:2:3`.
     fn bare_ipv6(&self) -> bool {
         let address = self.input.split('/').next().unwrap_or_default();
-        address.matches(':').count() > 1 && address.chars().all(|c| c.is_ascii_hexdigit() || c == ':')
+        let hexadecimal = address.chars().all(|c| c.is_ascii_hexdigit() || c == ':');
+        hexadecimal && (address.contains("::") || address.contains(|c: char| c.is_ascii_alphabetic()))
     }
 
     fn port(&mut self) -> Result<Port, SpecError> {
         let (text, at) = self.take_until(&[':', '/', '-']);
-        port_number(text).ok_or_else(|| self.error(at, SpecErrorKind::Port))
+        let wrong = if text.contains(',') { SpecErrorKind::Comma } else { SpecErrorKind::Port };
+        port_number(text).ok_or_else(|| self.error(at, wrong))
     }
 
     fn ports(&mut self) -> Result<PortRange, SpecError> {
@@ -139,6 +144,9 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         if self.at_digit() {
             return self.ports().map(TargetSpec::NodePorts);
+        }
+        if self.rest().is_empty() {
+            return Err(self.error(start..start, SpecErrorKind::Target));
         }
         let (kind, at) = self.take_until(&['/', ':']);
         let known = matches!(kind, "svc" | "service" | "services" | "pod" | "pods" | "po" | "node");

@@ -79,7 +79,7 @@ fn errors_point_at_the_place() {
     hint: write the lower port first, as 30000-30020
     ");
     assert_snapshot!(refusal("8000-8001:30000-30009"), @"
-    `30000-30009`: 2 host ports for 10 target ports
+    `30000-30009`: the ranges differ in length: 2 on the host, 10 at the target
       8000-8001:30000-30009
                 ^^^^^^^^^^^
     hint: give both ranges the same length, as 8000-8020:30000-30020, or name one only
@@ -121,7 +121,7 @@ fn errors_point_at_the_place() {
     hint: add the port, as pod/web.shop:8080 or node/k3d-mycluster-server-0:6443
     ");
     assert_snapshot!(refusal("8080:"), @"
-    not a port: ports are 1 to 65535
+    the target is missing
       8080:
            ^
     hint: a port is written [ADDRESS:][HOSTPORT:]TARGET[/PROTOCOL], as 30999, 8080:30080 or 127.0.0.1:8080:30080/tcp
@@ -133,6 +133,9 @@ fn every_fault_has_its_kind() {
     for (text, kind) in [
         ("", SpecErrorKind::Empty),
         ("0", SpecErrorKind::Port),
+        (":80", SpecErrorKind::Empty),
+        ("80:", SpecErrorKind::Target),
+        ("30999,30998", SpecErrorKind::Comma),
         ("http", SpecErrorKind::TargetKind),
         ("-1", SpecErrorKind::Port),
         ("+80", SpecErrorKind::Port),

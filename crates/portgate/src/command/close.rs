@@ -27,7 +27,7 @@ pub(crate) async fn close(arguments: CloseArguments, interrupt: &Interrupt) -> R
 
 async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<(), Failure> {
     let found = async {
-        let (cluster, gates) = gates::find().await?.of_cluster(&arguments.cluster)?;
+        let (cluster, gates) = gates::find().await?.of_cluster(&arguments.cluster).await?;
         Ok((cluster, gates.engine.clone(), gates.reports().await?))
     };
     let (cluster, engine, reports) = interrupt.abandon(found).await?;
@@ -55,7 +55,7 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
     let steps = plan::plan(&cluster, &wanted, &running, &[]);
     if arguments.dry_run {
         for step in &steps {
-            view::line(step);
+            view::line(step)?;
         }
         return Ok(());
     }
@@ -84,7 +84,8 @@ fn meant(arguments: &CloseArguments, open: &[&Mapping], cluster: &str) -> Result
     let matches = |selector: &Selector, local: &Local| selector.matches(local);
     for selector in &arguments.ports {
         if !open.iter().any(|mapping| matches(selector, &mapping.local)) {
-            let open = open.iter().map(|mapping| mapping.local.clone()).collect();
+            let mut open: Vec<Local> = open.iter().map(|mapping| mapping.local.clone()).collect();
+            open.sort();
             return Err(Failure::NotOpen { selector: selector.clone(), cluster: Some(cluster.to_owned()), open });
         }
     }

@@ -62,6 +62,7 @@ async fn with_engine(engine: &Engine, image: &ImageArguments, interrupt: &Interr
     })?;
     let gates = Gates { engine: Some(engine.clone()), list: gates_of(engine, &cluster.id).await? };
     if let Some(trials) = running(gates).await? {
+        view::note("The demo runs already.");
         return Ok(trials);
     }
     let opening = Opening { engine, info: &info, cluster: &cluster, image, interrupt };
@@ -170,12 +171,11 @@ fn next_steps(trials: &[Trial]) -> String {
     format!(
         "
 Try next:
-  echo hello | nc -N localhost {echo}           TCP, comes back
-  echo hello | nc -u -w1 127.0.0.1 {datagrams}     UDP, comes back
-  curl -v http://localhost:{http}/admin/user    HTTP
-  portgate ls                                what is open, and what it carried
-  portgate test                              try every hop
-  portgate demo --down                       remove the demo"
+  portgate test {echo} --send hello            TCP, comes back
+  portgate test {datagrams}/udp --send hello        UDP, comes back
+  curl -v http://localhost:{http}/admin/user   HTTP
+  portgate ls                               what is open, and what it carried
+  portgate demo --down                      remove the demo"
     )
 }
 
@@ -189,6 +189,9 @@ async fn remove(engine: Option<&Engine>) -> Result<(), Failure> {
     }
     let gates = Gates { engine: engine.cloned(), list };
     removal::remove(&id(), &gates).await?;
+    if gates.list.is_empty() {
+        view::note("No demo runs.");
+    }
     if let Some(engine) = engine {
         engine.remove_demo(NAME).await.map_err(Failure::Several)?;
         engine.remove_old_images(&format!("{REPOSITORY}:none")).await?;

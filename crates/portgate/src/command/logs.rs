@@ -10,7 +10,7 @@ use crate::process_gate;
 
 /// Prints what a cluster's gates say.
 pub(crate) async fn logs(arguments: LogsArguments) -> Result<(), Failure> {
-    let (_, gates) = gates::find().await?.of_cluster(&arguments.cluster)?;
+    let (_, gates) = gates::find().await?.of_cluster(&arguments.cluster).await?;
     let options =
         LogOptions { follow: arguments.follow, tail: arguments.tail, since: arguments.since, timestamps: false };
     let several = gates.list.len() > 1;

@@ -5,7 +5,7 @@ use crate::view::{self, MappingRow};
 
 /// Prints every open port.
 pub(crate) async fn ls(arguments: ListArguments) -> Result<(), Failure> {
-    let reports = gates::find().await?.of_cluster_or_all(&arguments.cluster).reports().await?;
+    let reports = gates::find().await?.named(&arguments.cluster).await?.reports().await?;
     let mut rows: Vec<MappingRow> = reports.iter().flat_map(view::rows).collect();
     rows.sort_by(|a, b| (&a.cluster, &a.mapping.local).cmp(&(&b.cluster, &b.mapping.local)));
     if rows.is_empty() {

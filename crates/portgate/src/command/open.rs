@@ -37,19 +37,19 @@ pub(crate) async fn open(arguments: OpenArguments, interrupt: &Interrupt) -> Res
         return Err(choice::stopped_failure(&cluster));
     }
     check_containers(&engine, &arguments, &cluster.network).await?;
-    warn(&mappings, info.local, &info.name);
-
     let opening = Opening { engine: &engine, info: &info, cluster: &cluster, image: &arguments.image, interrupt };
     if arguments.dry_run {
         let planned = interrupt.abandon(opening.plan(&mappings)).await?;
+        opening.check_host_ports(&planned).await?;
         for line in planned.lines() {
-            view::line(line);
+            view::line(line)?;
         }
         note_open(&planned);
         return Ok(());
     }
     let prove = arguments.wait || !arguments.no_wait;
     let (planned, trials) = opening.open(&mappings, prove).await?;
+    warn(&mappings, info.local, &info.name);
     note_open(&planned);
     report(&arguments, &trials)
 }
@@ -66,9 +66,7 @@ fn bind(addresses: &[IpAddr]) -> HostAddresses {
 
 /// Prints the outcome of the tests. A port that cannot be reached stays open, and makes the command fail.
 fn report(arguments: &OpenArguments, trials: &[Trial]) -> Result<(), Failure> {
-    if !trials.is_empty() {
-        view::print(arguments.output.output, trials)?;
-    }
+    view::print(arguments.output.output, trials)?;
     let broken = trials.iter().filter(|trial| trial.verdict == Verdict::Broken).count();
     if broken > 0 { Err(Failure::Unproven { broken, opened: trials.len() }) } else { Ok(()) }
 }

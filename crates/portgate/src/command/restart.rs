@@ -15,7 +15,7 @@ use crate::view::{self, Progress};
 /// Restarts a cluster's gates. One that was made from another executable is replaced by one made from this.
 pub(crate) async fn restart(arguments: RestartArguments, interrupt: &Interrupt) -> Result<(), Failure> {
     let found = async {
-        let (cluster, gates) = gates::find().await?.of_cluster(&arguments.cluster)?;
+        let (cluster, gates) = gates::find().await?.of_cluster(&arguments.cluster).await?;
         gates.list.iter().try_for_each(Gate::check_version)?;
         Ok((cluster, gates))
     };
@@ -33,7 +33,7 @@ pub(crate) async fn restart(arguments: RestartArguments, interrupt: &Interrupt) 
             replace(engine, &cluster, container, image).await?;
         }
         let status = refresh(engine, &cluster, &container.name).await?;
-        view::note(format!("{} is restarted, with {} ports", container.name, status.mappings.len()));
+        view::note(format!("{} is restarted, with {}", container.name, view::count(status.mappings.len(), "port")));
     }
     Ok(())
 }

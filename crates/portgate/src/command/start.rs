@@ -5,7 +5,7 @@ use crate::view::{self, Progress};
 
 /// Starts a cluster's gates, with the mappings that they had, and waits until they listen.
 pub(crate) async fn start(arguments: &ClusterArguments) -> Result<(), Failure> {
-    let (_, gates) = gates::find().await?.of_cluster(arguments)?;
+    let (_, gates) = gates::find().await?.of_cluster(arguments).await?;
     let _progress = Progress::start("Starting");
     for gate in &gates.list {
         let (Gate::Container(container), Some(engine)) = (gate, &gates.engine) else {
@@ -13,7 +13,7 @@ pub(crate) async fn start(arguments: &ClusterArguments) -> Result<(), Failure> {
         };
         engine.start(&container.name).await?;
         let status = Control::exec(engine, &container.name).await?.status().await?;
-        view::note(format!("{} is started, with {} ports", gate.name(), status.mappings.len()));
+        view::note(format!("{} is started, with {}", gate.name(), view::count(status.mappings.len(), "port")));
     }
     Ok(())
 }

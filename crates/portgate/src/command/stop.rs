@@ -8,7 +8,7 @@ use crate::view::{self, Progress};
 
 /// Stops a cluster's gates. They stay stopped, also after a restart of the machine.
 pub(crate) async fn stop(arguments: &ClusterArguments) -> Result<(), Failure> {
-    let (_, gates) = gates::find().await?.of_cluster(arguments)?;
+    let (_, gates) = gates::find().await?.of_cluster(arguments).await?;
     let _progress = Progress::start("Stopping");
     for gate in &gates.list {
         if let (Gate::Container(container), Some(engine)) = (gate, &gates.engine) {

@@ -1,4 +1,5 @@
 use portgate_core::mapping::Local;
+use portgate_core::port::Protocol;
 use portgate_core::spec::Selector;
 use portgate_core::status::MappingStatus;
 
@@ -10,13 +11,17 @@ use crate::view;
 
 /// Tries the way to open ports, hop by hop.
 pub(crate) async fn test(arguments: TestArguments) -> Result<(), Failure> {
-    let gates = gates::find().await?.of_cluster_or_all(&arguments.cluster);
+    let gates = gates::find().await?.named(&arguments.cluster).await?;
     let local = match &gates.engine {
         Some(engine) => engine.info().await?.local,
         None => true,
     };
     let reports = gates.reports().await?;
-    let open: Vec<Local> = reports.iter().flat_map(Report::mappings).map(|mapping| mapping.local).collect();
+    let mut open: Vec<Local> = reports.iter().flat_map(Report::mappings).map(|mapping| mapping.local).collect();
+    open.sort();
+    if arguments.http.is_some() {
+        open.retain(|local| local.protocol == Protocol::Tcp);
+    }
     check_selectors(&arguments.ports, open)?;
     let exchange = exchange(&arguments);
     let mut trials = Vec::new();
@@ -25,6 +30,7 @@ pub(crate) async fn test(arguments: TestArguments) -> Result<(), Failure> {
         let method = Method { from_host, timeout: arguments.timeout, exchange: exchange.clone() };
         trials.extend(try_gate(report, &arguments.ports, &method).await?);
     }
+    trials.sort_by(|a, b| a.local.cmp(&b.local));
     report(&arguments, &trials)
 }
 
@@ -52,6 +58,9 @@ async fn try_gate(report: Report, selectors: &[Selector], method: &Method) -> Re
     };
     let mut mappings = report.mappings();
     mappings.retain(meant);
+    if matches!(method.exchange, Some(Exchange::Http { .. })) {
+        mappings.retain(|mapping| mapping.local.protocol == Protocol::Tcp);
+    }
     match report.contents {
         Contents::Live { mut control, .. } if !mappings.is_empty() => trial::run(&mut control, &mappings, method).await,
         Contents::Live { .. } => Ok(Vec::new()),
@@ -65,8 +74,10 @@ async fn try_gate(report: Report, selectors: &[Selector], method: &Method) -> Re
 fn report(arguments: &TestArguments, trials: &[Trial]) -> Result<(), Failure> {
     view::print(arguments.output.output, trials)?;
     if matches!(arguments.output.output, Format::Table | Format::Wide) {
-        for answer in trials.iter().filter_map(|trial| trial.answer.as_ref()) {
-            view::line(format!("\n{}", answer.trim_end()));
+        for trial in trials {
+            if let Some(answer) = &trial.answer {
+                view::line(format!("\n{}:\n{}", trial.local, answer.trim_end()))?;
+            }
         }
     }
     let broken = trials.iter().filter(|trial| trial.verdict == Verdict::Broken).count();

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
 /// The most that is read of an answer, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
@@ -31,7 +32,13 @@ impl Exchange {
     }
 
     /// Speaks over a connection. Returns the text of the answer: for HTTP its status line and headers.
-    pub(super) async fn over(&self, mut stream: TcpStream, address: SocketAddr) -> io::Result<String> {
+    /// Once the time is up, what has come by then is the answer.
+    pub(super) async fn over(
+        &self,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        deadline: Instant,
+    ) -> io::Result<String> {
         match self {
             Self::Text { send, .. } => stream.write_all(send.as_bytes()).await?,
             Self::Http { path, host } => {
@@ -40,7 +47,14 @@ impl Exchange {
         }
         let mut answer = Vec::new();
         loop {
-            let read = stream.read_buf(&mut answer).await?;
+            let Ok(read) = timeout_at(deadline, stream.read_buf(&mut answer)).await else {
+                return if answer.is_empty() {
+                    Err(io::ErrorKind::TimedOut.into())
+                } else {
+                    self.check(String::from_utf8_lossy(&answer).into_owned())
+                };
+            };
+            let read = read?;
             if let Some(text) = self.complete(&answer)? {
                 return Ok(text);
             }

@@ -120,7 +120,8 @@ impl Trial {
             return reason.clone();
         }
         let telling = match self.verdict {
-            Verdict::Broken => self.hops.iter().find(|hop| !hop.outcome.is_good()),
+            // What the gate finds is nearer to the cause.
+            Verdict::Broken => self.hops.iter().rev().find(|hop| !hop.outcome.is_good()),
             Verdict::Ok => self.hops.iter().rev().find(|hop| hop.outcome == ProbeOutcome::Answered),
             Verdict::Silent => self.hops.iter().find(|hop| hop.outcome == ProbeOutcome::Silent),
         };

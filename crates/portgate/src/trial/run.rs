@@ -24,6 +24,9 @@ const AT_ONCE: usize = 64;
 /// What is sent to a UDP target where nothing was said: as little as Docker's port proxy passes on.
 const DATAGRAM: &[u8] = b"\n";
 
+/// How much longer an exchange may take than it should, before it is given up from outside.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// How often the gate is asked whether a connection has reached a backend.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -44,21 +47,25 @@ pub(crate) async fn run(
     mappings: &[MappingStatus],
     method: &Method,
 ) -> Result<Vec<Trial>, Failure> {
-    let mut trials: Vec<Trial> = mappings.iter().map(untried).collect();
+    let mut trials: Vec<Trial> = mappings.iter().map(Trial::new).collect();
     if method.from_host {
         from_host(control, &mut trials, method).await?;
     }
+    // Asked only now: the trials themselves make the gate look where the nodes are.
+    let now = control.status().await?.mappings;
     for trial in &mut trials {
+        trial.reason = without_backend(&now, &trial.local);
         from_gate(control, trial, method).await?;
         trial.verdict = judge(trial);
     }
     Ok(trials)
 }
 
-fn untried(mapping: &MappingStatus) -> Trial {
-    match &mapping.state {
-        MappingState::NoBackend { why } => Trial::impossible(mapping, why.to_string()),
-        MappingState::Open | MappingState::Stopped => Trial::new(mapping),
+/// Why a mapping leads nowhere, if it does.
+fn without_backend(now: &[MappingStatus], local: &Local) -> Option<String> {
+    match &now.iter().find(|mapping| mapping.local == *local)?.state {
+        MappingState::NoBackend { why } => Some(why.to_string()),
+        MappingState::Open | MappingState::Stopped => None,
     }
 }
 
@@ -124,7 +131,8 @@ async fn attempt(protocol: Protocol, address: SocketAddr, method: &Method) -> (P
         match (protocol, &method.exchange) {
             (Protocol::Tcp, None) => TcpStream::connect(address).await.map(End::Open),
             (Protocol::Tcp, Some(exchange)) => {
-                exchange.over(TcpStream::connect(address).await?, address).await.map(End::Said)
+                let deadline = Instant::now() + method.timeout;
+                exchange.over(TcpStream::connect(address).await?, address, deadline).await.map(End::Said)
             }
             (Protocol::Udp, exchange) => {
                 let datagram = exchange.as_ref().map_or(DATAGRAM, |exchange| exchange.payload());
@@ -137,8 +145,12 @@ async fn attempt(protocol: Protocol, address: SocketAddr, method: &Method) -> (P
             }
         }
     };
-    match tokio::time::timeout(method.timeout, trial).await {
+    // An exchange by TCP ends by itself, and then tells what has come.
+    let ends_by_itself = protocol == Protocol::Tcp && method.exchange.is_some();
+    let limit = method.timeout + if ends_by_itself { GRACE } else { Duration::ZERO };
+    match tokio::time::timeout(limit, trial).await {
         Ok(Ok(end)) => (ProbeOutcome::Answered, end),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => (ProbeOutcome::TimedOut, End::Nothing),
         Ok(Err(error)) => (probe::failure(&error), End::Nothing),
         Err(_) if protocol == Protocol::Udp => (ProbeOutcome::Silent, End::Nothing),
         Err(_) => (ProbeOutcome::TimedOut, End::Nothing),
@@ -153,7 +165,8 @@ async fn settle(
     mut connections: Vec<(usize, usize, TcpStream)>,
     method: &Method,
 ) -> Result<(), Failure> {
-    let deadline = Instant::now() + method.timeout.max(Limits::default().connect_timeout);
+    let start = Instant::now();
+    let deadline = start + method.timeout.max(Limits::default().connect_timeout);
     while !connections.is_empty() {
         let now = control.status().await?.mappings;
         let late = Instant::now() >= deadline;
@@ -169,6 +182,9 @@ async fn settle(
             };
             match (outcome, trial.hops.get_mut(*hop)) {
                 (Some(outcome), Some(hop)) => {
+                    if outcome == ProbeOutcome::TimedOut {
+                        hop.elapsed = start.elapsed();
+                    }
                     hop.outcome = outcome;
                     false
                 }

@@ -9,4 +9,4 @@ mod trials;
 pub(crate) use clusters::print_clusters;
 pub(crate) use listing::{Row, print};
 pub(crate) use mappings::{MappingRow, rows};
-pub(crate) use talk::{Progress, error, hint, line, note, warning};
+pub(crate) use talk::{Progress, count, error, hint, line, note, warning};

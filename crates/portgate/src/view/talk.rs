@@ -2,12 +2,15 @@
 
 use std::error::Error;
 use std::fmt::Display;
+use std::io::Write;
 use std::time::Duration;
 
-use anstream::{eprintln, println};
+use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use portgate_core::causes;
+
+use crate::failure::Failure;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -35,8 +38,13 @@ pub(crate) fn warning(warning: impl Display) {
 }
 
 /// Prints a line of data, to stdout.
-pub(crate) fn line(line: impl Display) {
-    println!("{line}");
+pub(crate) fn line(line: impl Display) -> Result<(), Failure> {
+    writeln!(anstream::stdout(), "{line}").map_err(Failure::system("print"))
+}
+
+/// `1 port`, `2 ports`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// Says something in passing.

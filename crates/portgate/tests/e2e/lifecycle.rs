@@ -4,7 +4,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
 use crate::client::{tcp_echoes, tcp_is_closed, udp_echoes};
@@ -53,8 +54,7 @@ async fn a_restarted_gate_serves_the_same_ports() {
     tcp_echoes(local(tcp)).await;
     udp_echoes(local(udp)).await;
     tcp_echoes(local(further)).await;
-    let volume = format!("{{{{range .Mounts}}}}{{{{.Name}}}}{{{{end}}}}");
-    assert_eq!(cluster.docker(&["inspect", "--format", &volume, &cluster.gate()]).await.trim(), cluster.gate());
+    assert_eq!(cluster.volumes().await, [cluster.gate()]);
 }
 
 #[tokio::test]
@@ -94,26 +94,44 @@ async fn a_gates_log_is_printed_whole_or_from_its_end() {
     assert_eq!(cluster.run("logs --since 2100-01-01T00:00:00Z").await.ok().stdout, "");
 }
 
-#[tokio::test]
-async fn a_followed_log_goes_on_until_it_is_interrupted() {
-    let Some((cluster, ..)) = opened().await else { return };
-    let mut following = cluster.command(&["logs", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(following.stdout.take().unwrap()).lines();
-    let hears = async |text: &str, said: &mut tokio::io::Lines<_>| {
-        while !said.next_line().await.unwrap().expect("the log has ended").contains(text) {}
-    };
-    timeout(LONG, hears("the gate is open", &mut said)).await.expect("the log does not begin");
-    cluster.run("close --all --dry-run").await.ok();
-    cluster.docker(&["restart", "--time", "5", &cluster.gate()]).await;
-    timeout(LONG, hears("the gate closes", &mut said)).await.expect("the log does not go on");
+/// `portgate logs -f`, and what it has said.
+struct Following {
+    program: Child,
+    said: Lines<BufReader<ChildStdout>>,
+}
 
-    let mut following = cluster.command(&["logs", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(following.stdout.take().unwrap()).lines();
-    timeout(LONG, hears("the gate is open", &mut said)).await.expect("the log does not begin");
+impl Following {
+    fn start(cluster: &Cluster) -> Self {
+        let mut command = cluster.command(&["logs", "-f"]);
+        let mut program = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let said = BufReader::new(program.stdout.take().unwrap()).lines();
+        Self { program, said }
+    }
+
+    async fn says(&mut self, text: &str) {
+        let heard = async { while !self.said.next_line().await.unwrap().expect("the log has ended").contains(text) {} };
+        timeout(LONG, heard).await.unwrap_or_else(|_| panic!("{text:?} is not said"));
+    }
+}
+
+#[tokio::test]
+async fn a_followed_log_goes_on() {
+    let Some((cluster, tcp, _)) = opened().await else { return };
+    let mut following = Following::start(&cluster);
+    following.says("the gate is open").await;
+    cluster.run(&format!("close {tcp}")).await.ok();
+    following.says("the mappings changed").await;
+}
+
+#[tokio::test]
+async fn a_followed_log_ends_with_ctrl_c() {
+    let Some((cluster, ..)) = opened().await else { return };
+    let mut following = Following::start(&cluster);
+    following.says("the gate is open").await;
     let start = Instant::now();
-    let pid = Pid::from_raw(i32::try_from(following.id().unwrap()).unwrap()).unwrap();
+    let pid = Pid::from_raw(i32::try_from(following.program.id().unwrap()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
-    let status = timeout(LONG, following.wait()).await.expect("it does not end").unwrap();
+    let status = timeout(LONG, following.program.wait()).await.expect("it does not end").unwrap();
     assert_eq!(status.code(), Some(130));
     assert!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
 }

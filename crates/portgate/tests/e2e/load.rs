@@ -16,6 +16,11 @@ use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, LONG, cluster, free_port, loc
 const CONNECTIONS: u64 = 10_000;
 const MEMORY: u64 = 64 << 10;
 
+/// File descriptors that a connection takes in the gate, and in Docker's port proxy: there, two sockets and the two ends
+/// of two pipes.
+const GATE_FILES: u64 = 2;
+const PROXY_FILES: u64 = 6;
+
 /// File descriptors that are not the connections'.
 const OTHER_FILES: u64 = 400;
 
@@ -47,18 +52,28 @@ impl Cluster {
         Some(line.trim().trim_end_matches(" kB").parse().unwrap())
     }
 
-    /// As many connections as the promise says, or as the limits of open files allow: two for each in the gate and in
-    /// Docker's port proxy.
-    async fn possible_connections(&self) -> u64 {
+    /// How many files the gate's process may have open, and Docker's port proxy as well as this process, too.
+    async fn file_limit(&self) -> u64 {
         let own = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: own.maximum, ..own }).unwrap();
         let gate = self.proc_file("limits").await.and_then(|limits| {
             let line = limits.lines().find(|line| line.starts_with("Max open files"))?.to_owned();
             line.split_whitespace().nth(4)?.parse().ok()
         });
-        let limit = gate.unwrap_or(u64::MAX).min(own.maximum.unwrap_or(u64::MAX));
-        CONNECTIONS.min((limit - OTHER_FILES) / 2)
+        gate.unwrap_or(u64::MAX).min(own.maximum.unwrap_or(u64::MAX))
     }
+}
+
+/// As many connections as the promise says, or as a gate may have at this limit of files.
+fn possible_connections(file_limit: u64) -> usize {
+    usize::try_from(CONNECTIONS.min((file_limit - OTHER_FILES) / GATE_FILES)).unwrap()
+}
+
+/// As many ports as it takes not to exhaust Docker's port proxy, which has a process for each, and ends when it cannot
+/// accept a connection.
+fn needed_ports(connections: usize, file_limit: u64) -> Vec<u16> {
+    let files = connections as u64 * PROXY_FILES;
+    (0..files.div_ceil(file_limit - OTHER_FILES)).map(|_| free_port()).collect()
 }
 
 async fn connect(to: SocketAddr) -> TcpStream {
@@ -81,21 +96,35 @@ async fn echoes(stream: &mut TcpStream) {
 #[tokio::test]
 async fn ten_thousand_idle_connections_stay_open_in_little_memory() {
     let Some(cluster) = cluster().await else { return };
-    let port = free_port();
-    cluster.run(&format!("open {port}:{ECHO}")).await.ok();
-    let count = cluster.possible_connections().await;
+    let first = free_port();
+    cluster.run(&format!("open {first}:{ECHO}")).await.ok();
+    let limit = cluster.file_limit().await;
+    cluster.run(&format!("close {first}")).await.ok();
+
+    let count = possible_connections(limit);
+    let ports = needed_ports(count, limit);
+    let specs: Vec<String> = ports.iter().map(|port| format!("{port}:{ECHO}")).collect();
+    cluster.run(&format!("open --no-wait {}", specs.join(" "))).await.ok();
     let start = Instant::now();
-    let opening = stream::iter(0..count).map(|_| connect(local(port))).buffer_unordered(AT_ONCE);
-    let mut connections: Vec<TcpStream> = opening.collect().await;
+    let opening = (0..count).map(|number| connect(local(ports[number % ports.len()])));
+    let mut connections: Vec<TcpStream> = stream::iter(opening).buffer_unordered(AT_ONCE).collect().await;
     let mut story = format!("{count} connections, opened in {:?}", start.elapsed());
-    assert_eq!(cluster.mapping(port).await["counters"]["connections_open"], count);
+    assert_eq!(open_connections(&cluster, &ports).await, count as u64);
     if let Some(memory) = cluster.gate_memory().await {
         write!(story, ", {memory} KiB of the gate's memory resident").unwrap();
         assert!(memory <= MEMORY, "{story}");
     }
     println!("{story}");
     stream::iter(&mut connections).for_each_concurrent(AT_ONCE, echoes).await;
-    assert_eq!(cluster.mapping(port).await["counters"]["connections_open"], count);
+    assert_eq!(open_connections(&cluster, &ports).await, count as u64);
+}
+
+async fn open_connections(cluster: &Cluster, ports: &[u16]) -> u64 {
+    let mut open = 0;
+    for port in ports {
+        open += cluster.mapping(*port).await["counters"]["connections_open"].as_u64().unwrap();
+    }
+    open
 }
 
 /// A client with a word of its own, and a socket connected to the port.

@@ -1,0 +1,150 @@
+//! What is refused before anything is asked of a cluster: bad arguments, and engines that cannot be had.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::support::{Ran, finish};
+
+/// Runs `portgate` with these arguments, on the engine that listens there.
+async fn run_at(socket: &Path, arguments: &str) -> Ran {
+    finish(command_at(socket, arguments)).await
+}
+
+fn command_at(socket: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portgate"));
+    let nowhere = Path::new("/nonexistent");
+    command.args(arguments.split_whitespace()).env("XDG_RUNTIME_DIR", nowhere).env_remove("PORTGATE_CLUSTER");
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    command
+}
+
+/// What a wrong use says. No engine is asked.
+async fn usage(arguments: &str) -> String {
+    let ran = run_at(Path::new("/nonexistent.sock"), arguments).await.fails(2);
+    assert_eq!(ran.stdout, "");
+    ran.stderr
+}
+
+#[tokio::test]
+async fn port_zero_is_refused() {
+    assert_snapshot!(usage("open 0").await, @"");
+}
+
+#[tokio::test]
+async fn a_port_above_65535_is_refused() {
+    assert_snapshot!(usage("open 8080:70000/udp").await, @"");
+}
+
+#[tokio::test]
+async fn a_reversed_range_is_refused() {
+    assert_snapshot!(usage("open 30020-30000").await, @"");
+}
+
+#[tokio::test]
+async fn a_malformed_port_is_refused() {
+    assert_snapshot!(usage("open 30999:web").await, @"");
+}
+
+#[tokio::test]
+async fn ranges_of_different_lengths_are_refused() {
+    assert_snapshot!(usage("open 8000-8001:30000-30009").await, @"");
+}
+
+#[tokio::test]
+async fn an_unknown_protocol_is_refused() {
+    assert_snapshot!(usage("open 30998/sctp").await, @"");
+}
+
+#[tokio::test]
+async fn a_kind_of_target_that_is_none_is_refused() {
+    assert_snapshot!(usage("open 80:ingress/web").await, @"");
+}
+
+#[tokio::test]
+async fn services_are_not_supported_yet() {
+    assert_snapshot!(usage("open 8080:svc/web.shop:http").await, @"");
+}
+
+#[tokio::test]
+async fn pods_are_not_supported_yet() {
+    assert_snapshot!(usage("open 8080:pod/web.shop:80").await, @"");
+}
+
+#[tokio::test]
+async fn a_great_many_ports_are_not_opened_by_mistake() {
+    assert_snapshot!(usage("open 1024-61023").await, @"");
+}
+
+#[tokio::test]
+async fn a_selector_that_is_none_is_refused() {
+    assert_snapshot!(usage("close 30999:30080").await, @"");
+}
+
+#[tokio::test]
+async fn nothing_to_close_is_refused() {
+    assert_snapshot!(usage("close").await, @"");
+}
+
+#[tokio::test]
+async fn no_engine_is_told_with_the_place_where_it_was_looked_for() {
+    let socket = Path::new("/nonexistent.sock");
+    let refused = run_at(socket, "open 30999").await.fails(1).stderr;
+    assert_snapshot!(refused, @"");
+    for command in ["ls", "clusters", "close --all", "test", "logs", "stop", "start", "restart", "down"] {
+        assert_eq!(run_at(socket, command).await.fails(1).stderr, refused, "{command}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_nobody_serves_is_told_from_a_missing_one() {
+    let directory = TempDir::new().unwrap();
+    let socket = directory.path().join("docker.sock");
+    drop(UnixListener::bind(&socket).unwrap());
+    let refused = run_at(&socket, "open 30999").await.fails(1).stderr;
+    assert_snapshot!(refused.replace(directory.path().to_str().unwrap(), "DIRECTORY"), @"");
+}
+
+#[tokio::test]
+async fn a_socket_that_the_user_may_not_use_comes_with_the_groups_command() {
+    if !rustix::process::getuid().is_root() {
+        // Past the test harness, which shows the output of failed tests only.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: only root can act as another user\n");
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let socket = directory.path().join("docker.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).unwrap();
+    // Another user may not reach the program in root's directories.
+    let program = directory.path().join("portgate");
+    std::fs::copy(env!("CARGO_BIN_EXE_portgate"), &program).unwrap();
+    let mut command = Command::new(program);
+    command.args(["open", "30999"]).env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    let refused = finish({
+        command.uid(65534).gid(65534);
+        command
+    })
+    .await
+    .fails(1)
+    .stderr;
+    assert_snapshot!(refused.replace(directory.path().to_str().unwrap(), "DIRECTORY"), @"");
+}
+
+#[tokio::test]
+async fn an_address_that_is_no_engines_is_refused() {
+    let mut command = command_at(Path::new("/"), "clusters");
+    command.env("DOCKER_HOST", "carrier-pigeon://loft");
+    assert_snapshot!(finish(command).await.fails(1).stderr, @"");
+}
+
+#[tokio::test]
+async fn an_unknown_command_is_refused_and_the_nearest_suggested() {
+    let refused = usage("opne 30999").await;
+    assert!(refused.contains("'open'"), "{refused}");
+}
