@@ -1,5 +1,6 @@
 //! Removing gates, and what they leave.
 
+use futures_util::future::join_all;
 use portgate_core::cluster::ClusterId;
 use portgate_core::control::Request;
 
@@ -11,19 +12,14 @@ use crate::gates::{self, Control, Gate, Gates};
 use crate::process_gate;
 use crate::view;
 
-/// Removes all gates of a cluster, and their volume. Goes on after a failure, and returns the first.
+/// Removes all gates of a cluster, and then their volume. The failure of one gate does not keep the others.
 pub(crate) async fn remove(cluster: &ClusterId, gates: &Gates) -> Result<(), Failure> {
-    let mut first_failure = None;
-    for gate in &gates.list {
-        match remove_gate(gates, gate).await {
-            Ok(()) => view::note(format!("{} is removed", gate.name())),
-            Err(failure) => first_failure = first_failure.or(Some(failure)),
-        }
+    let removals = join_all(gates.list.iter().map(|gate| remove_gate(gates, gate))).await;
+    removals.into_iter().collect::<Result<(), Failure>>()?;
+    match &gates.engine {
+        Some(engine) => Ok(engine.remove_volume(&volume(cluster)).await?),
+        None => Ok(()),
     }
-    if let (Some(engine), None) = (&gates.engine, &first_failure) {
-        engine.remove_volume(&volume(cluster)).await?;
-    }
-    first_failure.map_or(Ok(()), Err)
 }
 
 /// Removes the volumes whose gates are gone, of the cluster that was named, or of all. Returns how many there were.
@@ -44,14 +40,16 @@ pub(crate) async fn remove_volumes(arguments: &ClusterArguments) -> Result<usize
 
 async fn remove_gate(gates: &Gates, gate: &Gate) -> Result<(), Failure> {
     match (gate, &gates.engine) {
-        (Gate::Container(container), Some(engine)) => Ok(engine.remove(&container.name, true).await?),
-        (Gate::Container(_), None) => Err(Failure::NoCluster),
+        (Gate::Container(container), Some(engine)) => engine.remove(&container.name, true).await?,
+        (Gate::Container(_), None) => return Err(Failure::NoCluster),
         (Gate::Process { paths, .. }, engine) => {
             // One that does not answer is dead, and leaves only its files.
             if let Ok(mut control) = Control::connect(engine.as_ref(), gate).await {
                 control.request(&Request::Stop).await?;
             }
-            process_gate::forget(paths)
+            process_gate::forget(paths)?;
         }
     }
+    view::note(format!("{} is removed", gate.name()));
+    Ok(())
 }
