@@ -50,9 +50,6 @@ pub enum Error {
     Denied {
         /// Where it is.
         endpoint: Endpoint,
-        /// The cause.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Nobody listens there.
     #[error("no Docker engine listens at {endpoint}")]
@@ -132,9 +129,7 @@ impl Engine {
     async fn at(endpoint: Endpoint) -> Result<Self, Error> {
         if let Endpoint::Unix(path) = &endpoint {
             std::fs::metadata(path).map_err(|source| match source.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    Error::Denied { endpoint: endpoint.clone(), source: Box::new(source) }
-                }
+                io::ErrorKind::PermissionDenied => Error::Denied { endpoint: endpoint.clone() },
                 _ => Error::Missing { endpoint: endpoint.clone(), source },
             })?;
         }
@@ -182,7 +177,7 @@ fn classify(endpoint: Endpoint, error: ClientError) -> Error {
     match kind {
         _ if trouble_with_tls => Error::Tls { endpoint, source },
         Some(io::ErrorKind::NotFound) => Error::Missing { endpoint, source: io::Error::from(io::ErrorKind::NotFound) },
-        Some(io::ErrorKind::PermissionDenied) => Error::Denied { endpoint, source },
+        Some(io::ErrorKind::PermissionDenied) => Error::Denied { endpoint },
         Some(io::ErrorKind::ConnectionRefused) => Error::Refused { endpoint },
         _ => Error::Unreachable { endpoint, source },
     }

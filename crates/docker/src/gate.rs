@@ -3,6 +3,7 @@
 mod container;
 mod control;
 mod logs;
+mod neighbour;
 mod spec;
 mod state;
 mod volume;
@@ -22,6 +23,8 @@ pub use control::{Error as ControlError, Session};
 pub use logs::{LogChunk, LogOptions, Output};
 pub use spec::GateSpec;
 pub use state::{Error as StateError, state_path};
+
+use neighbour::InterfaceSettings;
 
 use crate::call::{self, CHANGE, Call, QUESTION, is_conflict, is_missing};
 use crate::engine::Engine;
@@ -107,7 +110,8 @@ impl Engine {
             return Err(Error::NoNetwork { network: spec.network.clone() });
         }
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        let creation = self.docker.create_container(Some(options), spec.create_body());
+        let settings = InterfaceSettings::of(&self.info().await?);
+        let creation = self.docker.create_container(Some(options), spec.create_body(settings));
         match Call::new("create container", &spec.name, CHANGE).make(creation).await {
             Ok(created) => Ok(created.id),
             Err(source) if is_conflict(&source) => Err(Error::NameTaken { name: spec.name.clone(), source }),

@@ -14,9 +14,10 @@ use portgate_core::table::{self, Addresses, Resolution, Table};
 use portgate_relay::{Demand, Relay};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::probe::probe;
-use crate::resolve::resolve;
+use crate::resolve::{FRESH, resolve};
 use crate::run::{GateError, Settings};
 use crate::server::Call;
 use crate::sockets::{self, ListenError};
@@ -34,6 +35,7 @@ pub(crate) struct Gate {
     retired: bool,
     hosts: watch::Sender<Vec<NodeHost>>,
     addresses: Addresses,
+    looked_at: Instant,
     table: Table,
     demand: Arc<Demand>,
     relay: Relay,
@@ -47,7 +49,7 @@ impl Gate {
         let state = store.load()?.ok_or_else(|| GateError::NoState(settings.state.clone()))?;
         let hosts = hosts(&state);
         let addresses = resolve(&hosts).await;
-        let demand = Arc::new(Demand::new());
+        let demand = Arc::new(Demand::new(FRESH));
         let mut gate = Self {
             placement: settings.placement,
             started_at: Timestamp::now(),
@@ -57,6 +59,7 @@ impl Gate {
             table: build(&state, &addresses),
             state,
             addresses,
+            looked_at: Instant::now(),
             relay: Relay::new(settings.limits.clone(), Arc::clone(&demand)),
             demand,
             probes: JoinSet::new(),
@@ -94,8 +97,17 @@ impl Gate {
         self.relay.drain().await;
     }
 
+    /// Whoever asks for the state wants that of now, though no traffic has asked for the addresses.
+    async fn look(&mut self) {
+        if self.looked_at.elapsed() >= FRESH {
+            let addresses = resolve(&hosts(&self.state)).await;
+            self.observe(addresses);
+        }
+    }
+
     /// Takes note of new addresses. Hosts that are not among them keep theirs.
     pub(crate) fn observe(&mut self, addresses: Addresses) {
+        self.looked_at = Instant::now();
         self.addresses.extend(addresses);
         self.swap(build(&self.state, &self.addresses));
         self.demand.refreshed();
@@ -105,7 +117,10 @@ impl Gate {
     pub(crate) async fn answer(&mut self, Call { request, answer }: Call) -> ControlFlow<()> {
         let ends = matches!(request, Request::Stop);
         let response = match request {
-            Request::Status => Ok(Response::Status(self.status())),
+            Request::Status => {
+                self.look().await;
+                Ok(Response::Status(self.status()))
+            }
             Request::Change(change) => self.change(change).await,
             Request::Retire { revision } => self.retire(revision).await,
             Request::Stop => Ok(self.done()),

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portgate_core::control::Refusal;
 use portgate_core::mapping::Local;
@@ -20,6 +21,9 @@ use crate::{resolve, server};
 
 /// How many requests may wait for the loop.
 const CALLS: usize = 16;
+
+/// How long a gate that ends waits for those who ask it something to read the answer and hang up.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a gate needs to know to start.
 #[derive(Clone, Debug)]
@@ -78,9 +82,10 @@ pub async fn run(settings: Settings) -> Result<(), GateError> {
 
     let (calls, mut called) = mpsc::channel(CALLS);
     let (looks, mut looked) = mpsc::channel(1);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(server::serve(listener, calls));
-    tasks.spawn(resolve::follow(Arc::clone(gate.demand()), gate.hosts(), looks));
+    let mut server = JoinSet::new();
+    server.spawn(server::serve(listener, calls));
+    let mut resolver = JoinSet::new();
+    resolver.spawn(resolve::follow(Arc::clone(gate.demand()), gate.hosts(), looks));
     tracing::info!(mappings = gate.len(), "the gate is open");
 
     loop {
@@ -98,7 +103,10 @@ pub async fn run(settings: Settings) -> Result<(), GateError> {
     tracing::info!("the gate closes");
     // Nobody is to find a socket that no longer answers; one that is gone already is just as good.
     let _ = std::fs::remove_file(&settings.socket);
-    gate.drain().await;
+    // The server ends once nobody takes its calls, and every answer is written; unless the other side does not read.
+    drop(called);
+    let last_words = tokio::time::timeout(LAST_WORDS, server.join_next());
+    tokio::join!(gate.drain(), async { last_words.await.map(drop).unwrap_or_default() });
     Ok(())
 }
 

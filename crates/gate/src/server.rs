@@ -28,11 +28,12 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers all who connect, until it is dropped.
+/// Answers all who connect, until nobody takes the calls any more; then ends with the last conversation.
 pub(crate) async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
     let mut conversations = JoinSet::new();
     loop {
         tokio::select! {
+            () = calls.closed() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     conversations.spawn(converse(stream, calls.clone()));
@@ -45,6 +46,7 @@ pub(crate) async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
             Some(_) = conversations.join_next() => {}
         }
     }
+    while conversations.join_next().await.is_some() {}
 }
 
 /// One request after the other, until the other side hangs up.

@@ -8,7 +8,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use portgate_core::spec::{PortSpec, Selector, SpecError};
+use portgate_core::spec::{PortSpec, Selector};
 
 use crate::demo_node::Ports;
 
@@ -348,17 +348,13 @@ pub(crate) enum GateCommand {
     Node { ports: Ports },
 }
 
+/// clap prints one text only: the hint goes with the error.
 fn port_spec(text: &str) -> Result<PortSpec, String> {
-    PortSpec::parse(text).map_err(|error| with_hint(&error))
+    PortSpec::parse(text).map_err(|error| format!("{error}\nhint: {}", error.hint()))
 }
 
 fn selector(text: &str) -> Result<Selector, String> {
-    Selector::parse(text).map_err(|error| with_hint(&error))
-}
-
-/// clap prints one text only.
-fn with_hint(error: &SpecError) -> String {
-    format!("{error}\nhint: {}", error.hint())
+    Selector::parse(text).map_err(|error| format!("{error}\nhint: {}", error.selector_hint()))
 }
 
 /// `500ms`, `2s`, `1m30s`.

@@ -52,6 +52,8 @@ pub(crate) enum Failure {
     UnknownCluster { name: String, nearest: Option<String>, known: Vec<String> },
     #[error("cluster {name} is stopped")]
     ClusterStopped { name: String, provider: Provider, node: Option<String> },
+    #[error("node {node} is stopped")]
+    NodeStopped { node: String },
     #[error("no container named {name} runs on network {network}")]
     UnknownContainer { name: String, network: String, nearest: Option<String>, known: Vec<String> },
     #[error("{address}/{protocol} is taken by {holder}", protocol = local.protocol)]
@@ -78,6 +80,8 @@ pub(crate) enum Failure {
     Unproven { broken: usize, opened: usize },
     #[error("{broken} of {} cannot be reached", view::count(*tested, "port"))]
     Broken { broken: usize, tested: usize },
+    #[error("gate {gate} ended at once{}", if said.is_empty() { String::new() } else { format!(": {said}") })]
+    GateEnded { gate: String, said: String },
     #[error("gate {gate} is a process, which cannot be started again")]
     ProcessGate { gate: String },
     #[error("cannot {action}")]
@@ -127,7 +131,12 @@ impl Failure {
             Self::Client(_) => Some("`portgate logs` shows what the gate says".to_owned()),
             Self::Unsupported(error) => Some(error.hint().to_owned()),
             Self::Conflict(error) => Some(error.hint()),
-            Self::Gate(_) | Self::Store(_) | Self::Several(_) | Self::System { .. } | Self::Interrupted => None,
+            Self::Gate(_)
+            | Self::Store(_)
+            | Self::Several(_)
+            | Self::GateEnded { .. }
+            | Self::System { .. }
+            | Self::Interrupted => None,
             other => Some(other.own_hint()),
         }
     }
@@ -170,6 +179,7 @@ impl Failure {
                     .to_owned()
             }
             Self::Broken { .. } => "`portgate logs` shows what the gate says".to_owned(),
+            Self::NodeStopped { node } => format!("start it with `docker start {node}`"),
             Self::UnusableNetwork { .. } => {
                 "name the network that the nodes are on; `docker network ls` lists all".to_owned()
             }

@@ -156,6 +156,7 @@ impl Opening<'_> {
         for _ in 0..ATTEMPTS {
             let gates = self.engine.gates(Some(&self.cluster.id)).await?;
             let Some(unfinished) = gates.iter().find(|gate| gate.state == RunState::Created) else { return Ok(gates) };
+            Gate::Container(unfinished.clone()).check_version()?;
             if Timestamp::now().duration_since(unfinished.created) > LEFT_BEHIND {
                 self.engine.remove(&unfinished.name, false).await?;
             } else {

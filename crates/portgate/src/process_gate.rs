@@ -3,9 +3,8 @@
 use std::fs::{self, DirBuilder, File, ReadDir};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use portgate_core::state::GateState;
@@ -13,6 +12,7 @@ use portgate_gate::Store;
 use portgate_gate::client::Session;
 use portgate_gate::paths::{ProcessPaths, runtime_directory};
 use rustix::process::getuid;
+use tokio::process::Command;
 
 use crate::demo_node::Ports;
 use crate::failure::Failure;
@@ -50,7 +50,7 @@ pub(crate) async fn start(paths: &ProcessPaths, state: &GateState, node: Ports) 
     Store::new(paths.state()).save(state)?;
     let log = File::create(paths.log()).map_err(Failure::system("create the gate's log"))?;
     let program = std::env::current_exe().map_err(Failure::system("find this executable"))?;
-    Command::new(program)
+    let mut gate = Command::new(program)
         .args(["gate", "run", "--demo-node", &node.to_string(), "--process"])
         .arg(directory)
         .stdin(Stdio::null())
@@ -60,8 +60,15 @@ pub(crate) async fn start(paths: &ProcessPaths, state: &GateState, node: Ports) 
         .process_group(0)
         .spawn()
         .map_err(Failure::system("start the gate"))?;
-    Session::connect(&paths.socket(), PATIENCE).await?;
-    Ok(())
+    let socket = paths.socket();
+    tokio::select! {
+        connected = Session::connect(&socket, PATIENCE) => Ok(connected.map(drop)?),
+        _ = gate.wait() => {
+            let gate = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let said = fs::read_to_string(paths.log()).unwrap_or_default();
+            Err(Failure::GateEnded { gate, said: said.lines().last().unwrap_or_default().to_owned() })
+        }
+    }
 }
 
 /// Removes the files of a gate that has ended.

@@ -1,8 +1,13 @@
 //! Freshness on use: names are resolved again while traffic flows, and never while it does not.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+/// How long a new connection waits for a resolution that nothing but its own age calls for. Docker's DNS takes 2 ms.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Why a resolution is wanted. The greater one is the more urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +38,8 @@ pub struct Round(u64);
 /// There is one resolver; users are many.
 #[derive(Debug)]
 pub struct Demand {
+    /// How old the newest resolution may be for a new connection to rely on it.
+    freshness: Duration,
     /// Whether `rounds` holds a demand: what makes the second and each further [`Demand::used`] a single relaxed load.
     signalled: AtomicBool,
     rounds: watch::Sender<Rounds>,
@@ -46,12 +53,25 @@ struct Rounds {
     begun: u64,
     /// The number of the newest round that has ended.
     ended: u64,
+    /// When that was; the beginning, before the first.
+    ended_at: Option<Instant>,
 }
 
 impl Demand {
-    /// A demand that nobody has raised yet.
-    pub fn new() -> Self {
-        Self { signalled: AtomicBool::new(false), rounds: watch::Sender::new(Rounds::default()) }
+    /// A demand that nobody has raised yet. A new TCP connection waits for a resolution if the newest is older than
+    /// `freshness`: its address may be another container's by now.
+    pub fn new(freshness: Duration) -> Self {
+        Self { freshness, signalled: AtomicBool::new(false), rounds: watch::Sender::new(Rounds::default()) }
+    }
+
+    /// Waits until the newest resolution is fresh, at most [`PATIENCE`]. At once while traffic flows.
+    pub(crate) async fn fresh(&self) {
+        let stale = self.rounds.borrow().ended_at.is_none_or(|ended_at| ended_at.elapsed() > self.freshness);
+        if stale && self.freshness < Duration::MAX {
+            let round = self.ask(Urgency::Used);
+            // An old address is better than none, should nobody resolve.
+            let _ = timeout(PATIENCE, self.ended(round)).await;
+        }
     }
 
     /// Traffic flows. Cheap enough for each batch of datagrams: one relaxed load if it is known already.
@@ -105,7 +125,10 @@ impl Demand {
 
     /// The round that [`Demand::next`] began has ended, and the routes are swapped.
     pub fn refreshed(&self) {
-        self.rounds.send_modify(|rounds| rounds.ended = rounds.begun);
+        self.rounds.send_modify(|rounds| {
+            rounds.ended = rounds.begun;
+            rounds.ended_at = Some(Instant::now());
+        });
     }
 
     /// Waits until a failure is waiting for the next round; at once if there is one. Begins nothing.
@@ -124,9 +147,10 @@ impl Demand {
     }
 }
 
+/// Where addresses never change, and nobody resolves.
 impl Default for Demand {
     fn default() -> Self {
-        Self::new()
+        Self::new(Duration::MAX)
     }
 }
 
@@ -148,13 +172,13 @@ mod tests {
 
     #[test]
     fn nothing_is_wanted_while_nothing_flows() {
-        let demand = Demand::new();
+        let demand = Demand::default();
         assert_eq!(now(demand.next()), None);
     }
 
     #[test]
     fn uses_and_failures_of_one_round_are_one_demand_of_the_greater_urgency() {
-        let demand = Demand::new();
+        let demand = Demand::default();
         demand.used();
         demand.failed();
         demand.used();
@@ -166,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_failure_cuts_the_pause_between_rounds_short_and_a_use_does_not() {
-        let demand = Demand::new();
+        let demand = Demand::default();
         demand.used();
         assert_eq!(now(demand.until_failed()), None);
         demand.failed();
@@ -176,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_failure_during_a_round_waits_for_the_end_of_the_next() {
-        let demand = Demand::new();
+        let demand = Demand::default();
         demand.used();
         assert!(now(demand.next()).is_some());
         let round = demand.failed();
@@ -190,16 +214,31 @@ mod tests {
 
     #[test]
     fn a_failure_between_rounds_waits_for_the_next_only() {
-        let demand = Demand::new();
+        let demand = Demand::default();
         let round = demand.failed();
         assert!(now(demand.next()).is_some());
         demand.refreshed();
         assert_eq!(now(demand.ended(round)), Some(()));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_waits_for_a_resolution_only_if_the_last_is_old() {
+        let demand = Demand::new(Duration::from_millis(500));
+        let (urgency, ()) = tokio::join!(demand.next(), async {
+            assert_eq!(now(demand.fresh()), None);
+        });
+        assert_eq!(urgency, Urgency::Used);
+        demand.refreshed();
+        assert_eq!(now(demand.fresh()), Some(()));
+        tokio::time::advance(Duration::from_millis(501)).await;
+        assert_eq!(now(demand.fresh()), None);
+        demand.fresh().await;
+        assert_eq!(now(demand.next()), Some(Urgency::Used), "nobody resolved, and the connection went on all the same");
+    }
+
     #[tokio::test]
     async fn a_waiting_resolver_is_woken() {
-        let demand = Demand::new();
+        let demand = Demand::default();
         let (urgency, ()) = tokio::join!(demand.next(), async { demand.used() });
         assert_eq!(urgency, Urgency::Used);
     }

@@ -69,7 +69,17 @@ pub enum SpecErrorKind {
 }
 
 impl SpecError {
-    /// What to type instead.
+    /// What to type instead of a [`Selector`](super::Selector).
+    pub fn selector_hint(&self) -> &'static str {
+        match self.kind {
+            SpecErrorKind::Empty | SpecErrorKind::Target | SpecErrorKind::Port | SpecErrorKind::Rest => {
+                "an open port is named [ADDRESS:]PORT[-LAST][/PROTOCOL], as 30999, 30998/udp or 30000-30020"
+            }
+            _ => self.hint(),
+        }
+    }
+
+    /// What to type instead of a [`PortSpec`](super::PortSpec).
     pub fn hint(&self) -> &'static str {
         match self.kind {
             SpecErrorKind::Comma => "separate ports by blanks, as 30999 30998/udp",

@@ -29,15 +29,15 @@ fn each_provider_has_its_clusters() {
 }
 
 #[test]
-fn k3d_nodes_are_servers_and_agents_in_natural_order() {
+fn k3d_nodes_are_servers_before_agents_in_natural_order() {
     let cluster = cluster("mycluster");
     let expected = [
-        "k3d-mycluster-agent-0 agent running 172.19.0.5",
-        "k3d-mycluster-agent-1 agent stopped -",
-        "k3d-mycluster-agent-2 agent paused 172.19.0.6",
         "k3d-mycluster-server-0 server running 172.19.0.4",
         "k3d-mycluster-server-2 server running 172.19.0.3",
         "k3d-mycluster-server-10 server running 172.19.0.2",
+        "k3d-mycluster-agent-0 agent running 172.19.0.5",
+        "k3d-mycluster-agent-1 agent stopped -",
+        "k3d-mycluster-agent-2 agent paused 172.19.0.6",
     ];
     assert_eq!(lines(&cluster), expected);
 }

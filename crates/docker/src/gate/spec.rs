@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use portgate_core::cluster::{ClusterId, Provider};
 use portgate_core::mapping::Local;
 use portgate_core::status::Placement;
 
+use super::neighbour::InterfaceSettings;
 use crate::image::{EXECUTABLE, NOBODY, STATE_DIRECTORY};
 use crate::labels;
 use crate::published;
@@ -54,7 +55,7 @@ pub struct GateSpec {
 
 impl GateSpec {
     /// The body of `POST /containers/create`.
-    pub(super) fn create_body(&self) -> ContainerCreateBody {
+    pub(super) fn create_body(&self, settings: InterfaceSettings) -> ContainerCreateBody {
         ContainerCreateBody {
             image: Some(self.image.clone()),
             hostname: Some(self.name.chars().take(HOST_NAME).collect()),
@@ -64,12 +65,18 @@ impl GateSpec {
             exposed_ports: Some(published::exposed(&self.published)),
             healthcheck: Some(health_check()),
             stop_timeout: Some(whole_seconds(STOP_GRACE)),
-            host_config: Some(self.host_config()),
+            host_config: Some(self.host_config(settings)),
+            networking_config: settings.driver_options().map(|options| self.networking_config(options)),
             ..ContainerCreateBody::default()
         }
     }
 
-    fn host_config(&self) -> HostConfig {
+    fn networking_config(&self, driver_options: HashMap<String, String>) -> NetworkingConfig {
+        let endpoint = EndpointSettings { driver_opts: Some(driver_options), ..EndpointSettings::default() };
+        NetworkingConfig { endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])) }
+    }
+
+    fn host_config(&self, settings: InterfaceSettings) -> HostConfig {
         let log = [("max-size", "10m"), ("max-file", "3")];
         let run = format!("rw,noexec,nosuid,nodev,size=1m,uid={NOBODY},gid={NOBODY},mode=0700");
         HostConfig {
@@ -90,7 +97,9 @@ impl GateSpec {
                 ..Mount::default()
             }]),
             // The gate's own ports may be below 1024, and it has no capability.
-            sysctls: Some(map(&[("net.ipv4.ip_unprivileged_port_start", "0")])),
+            sysctls: Some(
+                map(&[("net.ipv4.ip_unprivileged_port_start", "0")]).into_iter().chain(settings.sysctl()).collect(),
+            ),
             dns_options: Some(strings(&["timeout:1", "attempts:2"])),
             log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(map(&log)) }),
             ..HostConfig::default()
@@ -167,10 +176,11 @@ mod tests {
 
     /// With sorted keys.
     fn body(spec: &GateSpec) -> serde_json::Value {
-        serde_json::to_value(spec.create_body()).unwrap()
+        serde_json::to_value(spec.create_body(InterfaceSettings::OfContainer)).unwrap()
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "the whole of what the engine is told")]
     fn the_engine_is_told_everything() {
         insta::assert_snapshot!(serde_json::to_string_pretty(&body(&spec(Provider::K3d))).unwrap(), @r#"
         {
@@ -249,7 +259,8 @@ mod tests {
               "no-new-privileges"
             ],
             "Sysctls": {
-              "net.ipv4.ip_unprivileged_port_start": "0"
+              "net.ipv4.ip_unprivileged_port_start": "0",
+              "net.ipv4.neigh.eth0.retrans_time_ms": "100"
             },
             "Tmpfs": {
               "/run": "rw,noexec,nosuid,nodev,size=1m,uid=65534,gid=65534,mode=0700"
@@ -282,8 +293,18 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_engine_takes_an_interfaces_settings_with_its_endpoint() {
+        let body = serde_json::to_value(spec(Provider::K3d).create_body(InterfaceSettings::OfEndpoint)).unwrap();
+        assert_eq!(
+            body["NetworkingConfig"]["EndpointsConfig"]["k3d-my"]["DriverOpts"]["com.docker.network.endpoint.sysctls"],
+            "net.ipv4.neigh.IFNAME.retrans_time_ms=100"
+        );
+        assert_eq!(body["HostConfig"]["Sysctls"].as_object().unwrap().len(), 1);
+    }
+
+    #[test]
     fn a_long_name_is_cut_to_a_host_name() {
         let spec = GateSpec { name: "n".repeat(100), ..spec(Provider::Network) };
-        assert_eq!(spec.create_body().hostname.unwrap().len(), HOST_NAME);
+        assert_eq!(spec.create_body(InterfaceSettings::Nowhere).hostname.unwrap().len(), HOST_NAME);
     }
 }

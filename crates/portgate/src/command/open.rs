@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use portgate_core::cluster::Cluster;
 use portgate_core::mapping::{HostAddresses, Mapping};
 use portgate_core::spec::TargetSpec;
 use portgate_core::suggest;
@@ -36,7 +37,7 @@ pub(crate) async fn open(arguments: OpenArguments, interrupt: &Interrupt) -> Res
     if !cluster.is_running() {
         return Err(choice::stopped_failure(&cluster));
     }
-    check_containers(&engine, &arguments, &cluster.network).await?;
+    check_containers(&engine, &arguments, &cluster).await?;
     let opening = Opening { engine: &engine, info: &info, cluster: &cluster, image: &arguments.image, interrupt };
     if arguments.dry_run {
         let planned = interrupt.abandon(opening.plan(&mappings)).await?;
@@ -72,7 +73,7 @@ fn report(arguments: &OpenArguments, trials: &[Trial]) -> Result<(), Failure> {
 }
 
 /// The containers that targets name must be on the cluster's network.
-async fn check_containers(engine: &Engine, arguments: &OpenArguments, network: &str) -> Result<(), Failure> {
+async fn check_containers(engine: &Engine, arguments: &OpenArguments, cluster: &Cluster) -> Result<(), Failure> {
     let named: Vec<&String> = arguments
         .ports
         .iter()
@@ -84,12 +85,15 @@ async fn check_containers(engine: &Engine, arguments: &OpenArguments, network: &
     if named.is_empty() {
         return Ok(());
     }
-    let known = engine.containers_on(network).await?;
+    let known = engine.containers_on(&cluster.network).await?;
     match named.into_iter().find(|name| !known.contains(name)) {
         None => Ok(()),
+        Some(name) if cluster.nodes.iter().any(|node| node.name == *name) => {
+            Err(Failure::NodeStopped { node: name.clone() })
+        }
         Some(name) => Err(Failure::UnknownContainer {
             name: name.clone(),
-            network: network.to_owned(),
+            network: cluster.network.clone(),
             nearest: suggest::nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
             known,
         }),

@@ -22,7 +22,7 @@ pub(crate) async fn test(arguments: TestArguments) -> Result<(), Failure> {
     if arguments.http.is_some() {
         open.retain(|local| local.protocol == Protocol::Tcp);
     }
-    check_selectors(&arguments.ports, open)?;
+    check_selectors(&arguments, open)?;
     let exchange = exchange(&arguments);
     let mut trials = Vec::new();
     for report in reports {
@@ -42,12 +42,13 @@ fn exchange(arguments: &TestArguments) -> Option<Exchange> {
     }
 }
 
-fn check_selectors(selectors: &[Selector], open: Vec<Local>) -> Result<(), Failure> {
+fn check_selectors(arguments: &TestArguments, open: Vec<Local>) -> Result<(), Failure> {
+    let cluster = arguments.cluster.name().map(str::to_owned);
     if open.is_empty() {
-        return Err(Failure::NothingOpen { cluster: None });
+        return Err(Failure::NothingOpen { cluster });
     }
-    match selectors.iter().find(|selector| !open.iter().any(|local| selector.matches(local))) {
-        Some(selector) => Err(Failure::NotOpen { selector: selector.clone(), cluster: None, open }),
+    match arguments.ports.iter().find(|selector| !open.iter().any(|local| selector.matches(local))) {
+        Some(selector) => Err(Failure::NotOpen { selector: selector.clone(), cluster, open }),
         None => Ok(()),
     }
 }

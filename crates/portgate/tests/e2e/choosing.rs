@@ -16,7 +16,10 @@ async fn refused(cluster: &Cluster, arguments: &str) -> String {
 async fn a_misspelt_cluster_comes_with_a_suggestion() {
     let Some(cluster) = cluster().await else { return };
     let arguments = format!("open {ECHO} --cluster {}x", cluster.name);
-    assert_snapshot!(refused(&cluster, &arguments).await, @"");
+    assert_snapshot!(refused(&cluster, &arguments).await, @"
+    error: there is no cluster named NAMEx
+    hint: did you mean NAME?
+    ");
 }
 
 #[tokio::test]
@@ -29,7 +32,8 @@ async fn several_clusters_are_named() {
     assert!(refused.contains(&cluster.name) && refused.contains(&other.name), "{refused}");
     assert!(refused.contains("hint: choose one with `--cluster "), "{refused}");
     assert!(refused.contains("or set PORTGATE_CLUSTER"), "{refused}");
-    (cluster.is_untouched().await, other.is_untouched().await);
+    cluster.is_untouched().await;
+    other.is_untouched().await;
 }
 
 #[tokio::test]
@@ -49,7 +53,10 @@ async fn a_cluster_is_called_by_its_name_its_network_or_with_its_provider() {
 async fn a_stopped_cluster_comes_with_the_command_that_starts_it() {
     let Some(cluster) = cluster().await else { return };
     cluster.docker(&["kill", &cluster.node("server-0")]).await;
-    assert_snapshot!(refused(&cluster, "open 30999").await, @"");
+    assert_snapshot!(refused(&cluster, "open 30999").await, @"
+    error: cluster NAME is stopped
+    hint: start it with `k3d cluster start NAME`
+    ");
     cluster.is_untouched().await;
 }
 
@@ -67,16 +74,21 @@ async fn a_stopped_node_is_no_obstacle_while_another_runs() {
 async fn a_container_that_is_not_there_comes_with_a_suggestion() {
     let Some(cluster) = cluster().await else { return };
     let arguments = format!("open {}:node/{}:{ECHO}", free_port(), cluster.node("sever-0"));
-    assert_snapshot!(refused(&cluster, &arguments).await, @"");
+    assert_snapshot!(refused(&cluster, &arguments).await, @"
+    error: no container named k3d-NAME-sever-0 runs on network k3d-NAME
+    hint: did you mean k3d-NAME-server-0?
+    ");
 }
 
 #[tokio::test]
-async fn a_container_that_is_stopped_is_not_there() {
+async fn a_container_that_is_stopped_comes_with_the_command_that_starts_it() {
     let Some(cluster) = cluster().await else { return };
-    cluster.add_node("registry", "registry").await;
-    cluster.docker(&["kill", &cluster.node("registry")]).await;
-    let arguments = format!("open {}:node/{}:{ECHO}", free_port(), cluster.node("registry"));
-    assert_snapshot!(refused(&cluster, &arguments).await, @"");
+    let agent = cluster.node("agent-0");
+    cluster.add_node("agent-0", "agent").await;
+    cluster.docker(&["kill", &agent]).await;
+    let refused = refused(&cluster, &format!("open {}:node/{agent}:{ECHO}", free_port())).await;
+    assert!(refused.contains("k3d-NAME-agent-0"), "{refused}");
+    assert!(refused.contains("docker start k3d-NAME-agent-0"), "{refused}");
     cluster.is_untouched().await;
 }
 

@@ -1,5 +1,6 @@
 //! `portgate demo` where there is no engine: a process of the user's, with files of its own.
 
+use std::fs::File;
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,6 +27,15 @@ impl User {
         finish(command).await
     }
 
+    /// Runs the demo, while no other test does: all look for free ports from the same one on.
+    async fn demo(&self) -> Ran {
+        let program = File::open(env!("CARGO_BIN_EXE_portgate")).unwrap();
+        let turn = tokio::task::spawn_blocking(move || program.lock().map(|()| program)).await.unwrap().unwrap();
+        let ran = self.run("demo").await.ok();
+        drop(turn);
+        ran
+    }
+
     /// The processes that have been told of the user's directory.
     fn processes(&self) -> Vec<Pid> {
         let directory = self.directory.path().to_str().unwrap();
@@ -38,7 +48,13 @@ impl User {
         ids.filter_map(Pid::from_raw).collect()
     }
 
-    /// The host's port of the demo's mapping with this protocol; the highest or the lowest target of them.
+    /// What is left in the directory of all process gates.
+    fn files(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.directory.path().join("portgate")) else { return Vec::new() };
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// Where the demo's three ports listen.
     async fn ports(&self) -> Ports {
         let list = self.run("ls -o json").await.ok().json();
         let mut items = list["items"].as_array().unwrap().clone();
@@ -68,7 +84,7 @@ impl Drop for User {
 #[tokio::test]
 async fn a_demo_works_without_an_engine_and_leaves_nothing() {
     let user = User::new();
-    let demo = user.run("demo").await.ok();
+    let demo = user.demo().await;
     assert_eq!(demo.stdout.matches(" ok: ").count(), 3, "{}", demo.stdout);
     assert!(demo.stderr.contains("Try next:"), "{}", demo.stderr);
     println!("the demo was ready in {:?}", demo.elapsed);
@@ -79,23 +95,23 @@ async fn a_demo_works_without_an_engine_and_leaves_nothing() {
     }
     tcp_echoes(local(ports.echo)).await;
     udp_echoes(local(ports.datagrams)).await;
+    assert_eq!(user.files(), ["k3d-portgate-demo-portgate"]);
     let page = say(local(ports.http), "GET /admin/user HTTP/1.1\r\nHost: dev.test\r\n\r\n").await.unwrap();
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("path: /admin/user"), "{page}");
 
     user.run("demo --down").await.ok();
     eventually(async || user.processes().is_empty().then_some(())).await;
-    let left: Vec<_> = std::fs::read_dir(user.directory.path().join("portgate")).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(user.files(), [""; 0]);
     tcp_is_closed(local(ports.echo)).await;
 }
 
 #[tokio::test]
 async fn a_demo_that_runs_is_tried_again() {
     let user = User::new();
-    user.run("demo").await.ok();
+    user.demo().await;
     let processes = user.processes();
     assert_eq!(processes.len(), 1);
-    let again = user.run("demo").await.ok();
+    let again = user.demo().await;
     assert_eq!(again.stdout.matches(" ok: ").count(), 3, "{}", again.stdout);
     assert_eq!(user.processes(), processes);
     user.run("demo --down").await.ok();
@@ -104,7 +120,7 @@ async fn a_demo_that_runs_is_tried_again() {
 #[tokio::test]
 async fn the_other_commands_know_a_demos_process() {
     let user = User::new();
-    user.run("demo").await.ok();
+    user.demo().await;
     let ports = user.ports().await;
     assert_eq!(user.run("test").await.ok().stdout.matches(" ok: ").count(), 3);
     let log = user.run("logs").await.ok().stdout;
@@ -119,12 +135,12 @@ async fn the_other_commands_know_a_demos_process() {
 #[tokio::test]
 async fn a_demo_that_was_killed_is_made_anew() {
     let user = User::new();
-    user.run("demo").await.ok();
+    user.demo().await;
     for process in user.processes() {
         kill_process(process, Signal::KILL).unwrap();
     }
     eventually(async || user.processes().is_empty().then_some(())).await;
-    let demo = user.run("demo").await.ok();
+    let demo = user.demo().await;
     assert_eq!(demo.stdout.matches(" ok: ").count(), 3, "{}", demo.stdout);
     user.run("demo --down").await.ok();
 }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::future::Future;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -67,7 +68,9 @@ impl OwnEngine {
     pub(crate) async fn start_again(&mut self) {
         let path = |name: &str| self.directory.path().join(name);
         let log = File::options().create(true).append(true).open(path("log")).unwrap();
-        let mut daemon = Command::new("dockerd");
+        let mut daemon = Command::new("setpriv");
+        // It ends with this thread, if the test is killed.
+        daemon.args(["--pdeathsig", "TERM", "dockerd"]);
         daemon.arg("--config-file").arg(path("daemon.json"));
         daemon.arg("--data-root").arg(path("data")).arg("--exec-root").arg(path("run"));
         daemon.arg("--pidfile").arg(path("pid")).arg("--host").arg(self.host());
@@ -92,19 +95,15 @@ impl OwnEngine {
     /// Stops it as a system that shuts down does, and waits for its end.
     pub(crate) fn stop(&mut self) {
         let Some(mut daemon) = self.daemon.take() else { return };
-        signal(&daemon, Signal::TERM);
-        let start = Instant::now();
-        while daemon.try_wait().unwrap().is_none() {
-            if start.elapsed() > PATIENCE {
-                daemon.kill().unwrap();
-            }
-            std::thread::yield_now();
+        let id = Pid::from_child(&daemon);
+        kill_process(id, Signal::TERM).unwrap();
+        let (ended, end) = channel();
+        std::thread::spawn(move || ended.send(daemon.wait()));
+        if end.recv_timeout(PATIENCE).is_err() {
+            kill_process(id, Signal::KILL).unwrap();
+            let _ = end.recv();
         }
     }
-}
-
-fn signal(process: &Child, signal: Signal) {
-    kill_process(Pid::from_child(process), signal).unwrap();
 }
 
 impl Drop for OwnEngine {

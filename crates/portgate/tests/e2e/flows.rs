@@ -90,6 +90,8 @@ impl DatagramLog {
 
 async fn send(socket: Arc<UdpSocket>, log: Arc<DatagramLog>, mut stopped: watch::Receiver<bool>) {
     let mut pace = interval(Duration::from_millis(1));
+    // A burst would be another flow.
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !*stopped.borrow_and_update() {
         pace.tick().await;
         let number = {

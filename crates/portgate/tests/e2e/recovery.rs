@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::flows::{Connections, Datagrams, attempt};
-use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, cluster, eventually, free_port, local, within};
+use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, cluster, eventually, free_port, local, turn, within};
 
 /// How soon all is well again once a node is up.
 const RECOVERY: Duration = Duration::from_secs(1);
@@ -80,13 +80,6 @@ impl Flows {
             connections.0.len(),
             connections.slowest(),
         );
-        if std::env::var("DUMP").is_ok() {
-            println!("{}", cluster.docker(&["logs", &cluster.gate()]).await);
-            println!("started {started} listened {listened:?}");
-            for a in &connections.0 {
-                println!("{} {:?} {:?}", a.began, a.took, a.outcome);
-            }
-        }
         assert!(tcp <= listened + RECOVERY, "{tcp:?}");
         assert!(udp <= listened + RECOVERY, "{udp:?}");
         let late: Vec<_> = connections.since(started + listened).filter(|one| one.outcome.is_err()).collect();
@@ -98,6 +91,7 @@ impl Flows {
 
 #[tokio::test]
 async fn a_restarted_node_is_reached_again_within_a_second() {
+    let _turn = turn().await;
     let Some(cluster) = cluster().await else { return };
     let flows = cluster.flows().await;
     let address = cluster.address("server-0").await.unwrap();
@@ -109,6 +103,7 @@ async fn a_restarted_node_is_reached_again_within_a_second() {
 
 #[tokio::test]
 async fn a_node_that_comes_back_with_another_address_is_reached_again_within_a_second() {
+    let _turn = turn().await;
     let Some(cluster) = cluster().await else { return };
     let flows = cluster.flows().await;
     let old = cluster.address("server-0").await.unwrap();
@@ -126,6 +121,7 @@ fn is_without_backend(mapping: &Value) -> bool {
 
 #[tokio::test]
 async fn a_stopped_node_is_reported_and_its_connections_fail_soon() {
+    let _turn = turn().await;
     let Some(cluster) = cluster().await else { return };
     let flows = cluster.flows().await;
     cluster.docker(&["stop", &cluster.node("server-0")]).await;
@@ -150,6 +146,7 @@ async fn a_stopped_node_is_reported_and_its_connections_fail_soon() {
 
 #[tokio::test]
 async fn another_node_takes_over_from_a_stopped_one() {
+    let _turn = turn().await;
     let Some(cluster) = cluster().await else { return };
     cluster.add_node("agent-0", "agent").await;
     let flows = cluster.flows().await;

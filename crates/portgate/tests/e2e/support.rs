@@ -3,6 +3,7 @@
 //! Each has a name of its own, and goes with the test, whether that passed or not.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ pub(crate) const NOTHING: u16 = 30001;
 
 /// How long anything may take before it counts as lost.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Set by `cargo xtask test` to leave out the tests that need an engine.
+const NO_DOCKER: &str = "PORTGATE_TEST_NO_DOCKER";
 
 /// Tells the clusters of one process apart.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -90,6 +94,10 @@ pub(crate) async fn cluster() -> Option<Cluster> {
 
 /// A cluster on the engine that listens at `host`, such as `unix:///tmp/docker.sock`.
 pub(crate) async fn cluster_on(host: Option<String>) -> Option<Cluster> {
+    if std::env::var_os(NO_DOCKER).is_some() {
+        skipped("tests with Docker were not asked for");
+        return None;
+    }
     let variable = |name: &str| match (name, &host) {
         ("DOCKER_HOST", Some(host)) => Some(host.clone()),
         _ => std::env::var(name).ok(),
@@ -110,6 +118,13 @@ pub(crate) async fn cluster_on(host: Option<String>) -> Option<Cluster> {
     cluster.engine.create_demo_network(&cluster.name, &cluster.network()).await.unwrap();
     cluster.add_node("server-0", "server").await;
     Some(cluster)
+}
+
+/// Waits until no other test, of this process or another, measures: they would disturb one another. The turn lasts as
+/// long as what is returned.
+pub(crate) async fn turn() -> File {
+    let file = File::open(peer()).unwrap();
+    tokio::task::spawn_blocking(|| file.lock().map(|()| file)).await.unwrap().unwrap()
 }
 
 /// Says why a test, or a part of it, cannot be done here. Where everything has to be there, that is a failure.

@@ -31,7 +31,8 @@ async fn two_commands_at_once_open_the_same_port_once() {
     let port = free_port();
     let command = format!("open {port}:{ECHO}");
     let (first, second) = tokio::join!(cluster.run(&command), cluster.run(&command));
-    (first.ok(), second.ok());
+    first.ok();
+    second.ok();
     tcp_echoes(local(port)).await;
     cluster.mapping(port).await;
     assert_eq!(cluster.gates().await, [cluster.gate()]);

@@ -8,7 +8,9 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::flows::{Datagrams, Download, ranges};
-use crate::support::{COUNTING, DATAGRAM_ECHO, DOWNLOAD, ECHO, GREETING, LONG, OTHER_ECHO, cluster, free_port, local};
+use crate::support::{
+    COUNTING, DATAGRAM_ECHO, DOWNLOAD, ECHO, GREETING, LONG, OTHER_ECHO, cluster, free_port, local, turn,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -112,8 +114,9 @@ async fn datagrams_of_every_size_come_back() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opening_and_closing_ports_disturbs_no_other() {
+    let _turn = turn().await;
     let Some(cluster) = cluster().await else { return };
     let (tcp, download, udp, other) = (free_port(), free_port(), free_port(), free_port());
     cluster.run(&format!("open {tcp}:{ECHO} {download}:{DOWNLOAD} {udp}:{DATAGRAM_ECHO}/udp")).await.ok();

@@ -42,6 +42,7 @@ pub(super) enum DialError {
 /// all that are known have failed, the dial waits for that resolution to end, and gives up unless it found new ones.
 pub(super) async fn dial(mapping: &Mapping) -> Result<TcpStream, DialError> {
     let limit = mapping.common.limits.connect_timeout;
+    mapping.common.demand.fresh().await;
     let mut dial = Dial::new(&mapping.route, &mapping.common.demand);
     match timeout(limit, dial.race()).await {
         Ok(outcome) => outcome,
@@ -93,7 +94,7 @@ impl<'a> Dial<'a> {
             if let Some(candidate) = self.queue.pop_front() {
                 self.tried.push(candidate.backend.address);
                 self.silent = Some(candidate.backend.clone());
-                attempts.push(connect(candidate));
+                attempts.push(connect(candidate, self.route));
             }
             let stuck = attempts.is_empty() && self.queue.is_empty();
             let round = match self.refresh {
@@ -166,9 +167,23 @@ impl<'a> Dial<'a> {
     }
 }
 
-async fn connect(candidate: Arc<Candidate>) -> (Arc<Candidate>, io::Result<TcpStream>) {
-    let outcome = TcpStream::connect(candidate.backend.address).await;
+/// Gives up once the route does not lead to the backend any more: nobody may be there to answer or to refuse.
+async fn connect(candidate: Arc<Candidate>, route: &Route) -> (Arc<Candidate>, io::Result<TcpStream>) {
+    let outcome = tokio::select! {
+        outcome = TcpStream::connect(candidate.backend.address) => outcome,
+        () = gone(&candidate, route) => Err(io::Error::new(io::ErrorKind::HostUnreachable, "it has left this address")),
+    };
     (candidate, outcome)
+}
+
+/// Waits until the route does not lead to the candidate any more.
+async fn gone(candidate: &Arc<Candidate>, route: &Route) {
+    let mut changes = route.subscribe();
+    while route.contains(candidate) {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Waits for the end of a round; forever if there is none.

@@ -47,7 +47,7 @@ impl Stage {
     }
 
     pub fn with(limits: Limits) -> Self {
-        let demand = Arc::new(Demand::new());
+        let demand = Arc::new(Demand::default());
         Self { relay: Relay::new(limits, demand.clone()), demand }
     }
 
