@@ -26,7 +26,7 @@ async fn clusters_are_found_by_labels_and_by_network() {
     let clusters = lab.engine.clusters().await.unwrap();
     let cluster = clusters.iter().find(|cluster| cluster.id == lab.cluster()).unwrap();
     let roles: Vec<Role> = cluster.nodes.iter().map(|node| node.role).collect();
-    assert_eq!(roles, [Role::Agent, Role::Server]);
+    assert_eq!(roles, [Role::Server, Role::Agent]);
     assert_eq!(cluster.network, lab.name);
 
     let network = lab.engine.cluster_on_network(&lab.name).await.unwrap();
