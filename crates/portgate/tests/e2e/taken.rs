@@ -121,7 +121,7 @@ async fn a_port_that_is_not_open_comes_with_those_that_are() {
     hint: open are localhost:OPEN/tcp
     ");
     assert_snapshot!(redacted(refused(&cluster, &format!("test {other}"), &[]).await), @"
-    error: OTHER is not open
+    error: OTHER is not open on cluster NAME
     hint: open are localhost:OPEN/tcp
     ");
     cluster.mapping(open).await;
