@@ -1,8 +1,9 @@
-//! What a contributor to portgate runs: `cargo xtask test` and `cargo xtask demo`.
+//! What a contributor to portgate runs: `cargo xtask test`, `cargo xtask demo` and `cargo xtask bench`.
 //!
-//! Both start from a machine that has only Rust. What is missing there is decided by two functions without I/O,
+//! Each starts from a machine that has only Rust. What is missing there is decided by two functions without I/O,
 //! `setup::plan` for the Docker engine and `steps::checks` for the rest, announced, and only then done.
 
+mod bench;
 mod daemon;
 mod demo;
 mod engine;
@@ -47,6 +48,18 @@ enum Task {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Measure portgate beside the direct way to a node, and beside socat, haproxy and nginx.
+    ///
+    /// Installs and starts a Docker engine if none answers, and unpacks the other proxies where they are not installed
+    /// (Debian and Ubuntu).
+    Bench {
+        /// Say what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// What the benchmark is told, such as `--quick`; `-- --help` lists it all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -68,5 +81,6 @@ fn run(task: Task) -> anyhow::Result<()> {
             test::run(docker, filter.as_deref(), dry_run)
         }
         Task::Demo { down, dry_run } => demo::run(down, dry_run),
+        Task::Bench { dry_run, arguments } => bench::run(&arguments, dry_run),
     }
 }
