@@ -17,6 +17,8 @@ pub(crate) struct Machine {
     pub(crate) memory: f64,
     /// The kernel.
     pub(crate) kernel: String,
+    /// How TCP finds its speed: `bbr` paces, at the cost of timers, where `cubic` does not.
+    pub(crate) congestion: String,
     /// The Docker engine's version.
     pub(crate) engine: String,
     /// How many programs ran or waited to run in the minute before.
@@ -36,6 +38,7 @@ impl Machine {
             memory: field(&read("/proc/meminfo"), "MemTotal").and_then(first_number).unwrap_or_default()
                 / f64::from(1 << 20),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            congestion: read("/proc/sys/net/ipv4/tcp_congestion_control").trim().to_owned(),
             engine: engine.to_owned(),
             load: first_number(&read("/proc/loadavg")).unwrap_or_default(),
             containers: containers.lines().count(),

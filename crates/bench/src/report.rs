@@ -46,9 +46,9 @@ impl Serialize for Report {
 impl Report {
     /// As Markdown, which is readable as it is.
     pub(crate) fn text(&self) -> String {
-        let Machine { processor, cores, memory, kernel, engine, load, containers } = &self.machine;
+        let Machine { processor, cores, memory, kernel, congestion, engine, load, containers } = &self.machine;
         let mut parts = vec![format!(
-            "{cores} cores of {processor}, {memory:.0} GiB; Linux {kernel}; Docker {engine}.\n\
+            "{cores} cores of {processor}, {memory:.0} GiB; Linux {kernel} with {congestion}; Docker {engine}.\n\
              Load at the start {load:.2}, with {containers} other containers. Medians of {} rounds of {} s.",
             self.rounds,
             self.window.as_secs_f64(),
