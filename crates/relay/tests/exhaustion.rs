@@ -47,7 +47,7 @@ async fn listeners_outlive_a_shortage_of_file_descriptors() {
     let mut files = exhaust(0);
     let mut early = connect(early, door.address).await;
     let counters = stage.counted(&door, |counters| counters.last_error.is_some()).await;
-    assert!(counters.last_error.unwrap().message.starts_with("accept: Too many open files"));
+    assert!(counters.last_error.unwrap().message.starts_with("cannot accept connections for now: Too many open files"));
     udp_client.send(b"lost").await;
     let counters = stage.counted(&udp_door, |counters| counters.datagrams_dropped == 1).await;
     assert!(counters.last_error.unwrap().message.contains("Too many open files"));

@@ -22,6 +22,10 @@ use crate::route::{Candidate, Candidates, Route};
 /// millisecond; a backend that needs longer has most likely lost its address.
 const HEAD_START: Duration = Duration::from_millis(100);
 
+/// How many further attempts a backend is worth that is silent, one every [`HEAD_START`], when there is no other to try.
+/// The first packet to a node that is just coming up may be lost, and Linux sends it again only after a second.
+const MORE_ATTEMPTS: u8 = 5;
+
 /// Why a connection found no backend.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
@@ -38,7 +42,7 @@ pub(super) enum DialError {
 /// Connects to one of the mapping's backends.
 ///
 /// They are tried in the route's order. One that refuses is followed by the next at once, one that is silent for
-/// [`HEAD_START`] is raced by the next. A failure asks for a resolution; backends that it finds are tried as well. When
+/// [`HEAD_START`] is raced by the next, and the last one by another attempt. A failure asks for a resolution; backends that it finds are tried as well. When
 /// all that are known have failed, the dial waits for that resolution to end, and gives up unless it found new ones.
 pub(super) async fn dial(mapping: &Mapping) -> Result<TcpStream, DialError> {
     let limit = mapping.common.limits.connect_timeout;
@@ -56,10 +60,11 @@ struct Dial<'a> {
     changes: watch::Receiver<Candidates>,
     /// To be tried, best first.
     queue: VecDeque<Arc<Candidate>>,
-    /// Where an attempt was made. There is no second one.
+    /// Where an attempt was made. There is a second one only while the first is unanswered.
     tried: Vec<SocketAddr>,
     /// The newest one that was tried and has not failed yet.
-    silent: Option<Backend>,
+    silent: Option<Arc<Candidate>>,
+    more_attempts: u8,
     error: Option<DialError>,
     refresh: Refresh,
 }
@@ -81,6 +86,7 @@ impl<'a> Dial<'a> {
             queue: VecDeque::new(),
             tried: Vec::new(),
             silent: None,
+            more_attempts: MORE_ATTEMPTS,
             error: None,
             refresh: Refresh::NotAsked,
         };
@@ -93,7 +99,7 @@ impl<'a> Dial<'a> {
         loop {
             if let Some(candidate) = self.queue.pop_front() {
                 self.tried.push(candidate.backend.address);
-                self.silent = Some(candidate.backend.clone());
+                self.silent = Some(candidate.clone());
                 attempts.push(connect(candidate, self.route));
             }
             let stuck = attempts.is_empty() && self.queue.is_empty();
@@ -117,6 +123,7 @@ impl<'a> Dial<'a> {
                 // Again and again: a node that restarts may be found by a later resolution only.
                 () = sleep(HEAD_START), if !stuck => {
                     self.report();
+                    self.try_again();
                 }
             }
         }
@@ -131,7 +138,7 @@ impl<'a> Dial<'a> {
         }
         candidate.penalise();
         self.report();
-        self.silent.take_if(|silent| *silent == candidate.backend);
+        self.silent.take_if(|silent| silent.backend == candidate.backend);
         self.error = Some(error);
         Ok(())
     }
@@ -143,6 +150,14 @@ impl<'a> Dial<'a> {
             self.refresh = Refresh::Asked(round);
         }
         round
+    }
+
+    /// Queues the silent backend once more, if there is nothing else to try.
+    fn try_again(&mut self) {
+        if let (Some(silent), true, 1..) = (&self.silent, self.queue.is_empty(), self.more_attempts) {
+            self.more_attempts -= 1;
+            self.queue.push_back(silent.clone());
+        }
     }
 
     /// Queues what the route leads to now and was not tried yet.
@@ -162,7 +177,7 @@ impl<'a> Dial<'a> {
 
     /// What to say after `waited` in vain.
     fn failure(&mut self, waited: Duration) -> DialError {
-        let silent = self.silent.take().map(|backend| DialError::Silent { backend, waited });
+        let silent = self.silent.take().map(|silent| DialError::Silent { backend: silent.backend.clone(), waited });
         silent.or(self.error.take()).unwrap_or(DialError::Empty)
     }
 }
@@ -170,6 +185,7 @@ impl<'a> Dial<'a> {
 /// Gives up once the route does not lead to the backend any more: nobody may be there to answer or to refuse.
 async fn connect(candidate: Arc<Candidate>, route: &Route) -> (Arc<Candidate>, io::Result<TcpStream>) {
     let outcome = tokio::select! {
+        biased;
         outcome = TcpStream::connect(candidate.backend.address) => outcome,
         () = gone(&candidate, route) => Err(io::Error::new(io::ErrorKind::HostUnreachable, "it has left this address")),
     };
