@@ -168,15 +168,15 @@ fn next_steps(trials: &[Trial]) -> String {
     let echo = port(trials.iter().filter(tcp).max_by_key(by_target));
     let http = port(trials.iter().filter(tcp).min_by_key(by_target));
     let datagrams = port(trials.iter().find(|trial| !tcp(trial)));
-    format!(
-        "
-Try next:
-  portgate test {echo} --send hello            TCP, comes back
-  portgate test {datagrams}/udp --send hello        UDP, comes back
-  curl -v http://localhost:{http}/admin/user   HTTP
-  portgate ls                               what is open, and what it carried
-  portgate demo --down                      remove the demo"
-    )
+    let steps = [
+        (format!("portgate test {echo} --send hello"), "TCP, comes back"),
+        (format!("portgate test {datagrams}/udp --send hello"), "UDP, comes back"),
+        (format!("curl -v http://localhost:{http}/admin/user"), "HTTP"),
+        ("portgate ls".to_owned(), "what is open, and what it carried"),
+        ("portgate demo --down".to_owned(), "remove the demo"),
+    ];
+    let lines: Vec<String> = steps.iter().map(|(command, what)| format!("  {command:<42} {what}")).collect();
+    format!("\nTry next:\n{}", lines.join("\n"))
 }
 
 /// Removes the demo's gates, then its node and network.
