@@ -126,9 +126,12 @@ impl Opening<'_> {
         let mut trials = Vec::new();
         for (gate, open) in planned.opened() {
             let mut control = Control::exec(self.engine, gate).await?;
-            let locals: Vec<&Local> = open.iter().map(|mapping| &mapping.local).collect();
             let mut mappings = control.status().await?.mappings;
-            mappings.retain(|mapping| prove && locals.contains(&&mapping.local));
+            if !prove {
+                continue;
+            }
+            let locals: Vec<&Local> = open.iter().map(|mapping| &mapping.local).collect();
+            mappings.retain(|mapping| locals.contains(&&mapping.local));
             trials.extend(trial::run(&mut control, &mappings, &method).await?);
         }
         Ok(trials)

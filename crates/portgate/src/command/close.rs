@@ -1,7 +1,6 @@
 use portgate_core::control::{Change, Request};
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::{self, RunningGate, Step};
-use portgate_core::spec::Selector;
 use portgate_docker::gate::GateContainer;
 
 use crate::apply::{Ground, Undertaking, lost_a_race};
@@ -81,15 +80,14 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
 
 /// The local ends that the arguments mean. A selector that means none is an error.
 fn meant(arguments: &CloseArguments, open: &[&Mapping], cluster: &str) -> Result<Vec<Local>, Failure> {
-    let matches = |selector: &Selector, local: &Local| selector.matches(local);
     for selector in &arguments.ports {
-        if !open.iter().any(|mapping| matches(selector, &mapping.local)) {
+        if !open.iter().any(|mapping| selector.matches(&mapping.local)) {
             let mut open: Vec<Local> = open.iter().map(|mapping| mapping.local.clone()).collect();
             open.sort();
             return Err(Failure::NotOpen { selector: selector.clone(), cluster: Some(cluster.to_owned()), open });
         }
     }
-    let meant = |local: &Local| arguments.all || arguments.ports.iter().any(|selector| matches(selector, local));
+    let meant = |local: &Local| arguments.all || arguments.ports.iter().any(|selector| selector.matches(local));
     Ok(open.iter().map(|mapping| mapping.local.clone()).filter(meant).collect())
 }
 

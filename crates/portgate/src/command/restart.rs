@@ -20,17 +20,22 @@ pub(crate) async fn restart(arguments: RestartArguments, interrupt: &Interrupt) 
         Ok((cluster, gates))
     };
     let (cluster, gates) = interrupt.abandon(found).await?;
-    for gate in &gates.list {
-        let (Gate::Container(container), Some(engine)) = (gate, &gates.engine) else {
-            return Err(Failure::ProcessGate { gate: gate.name().to_owned() });
-        };
-        let info = engine.info().await?;
-        let image = packed::image(engine, &info, &arguments.image, interrupt).await?;
+    let mut containers = Vec::new();
+    for gate in gates.list {
+        match gate {
+            Gate::Container(container) => containers.push(container),
+            Gate::Process { name, .. } => return Err(Failure::ProcessGate { gate: name }),
+        }
+    }
+    let engine = &gates.engine.ok_or(Failure::NoCluster)?;
+    let info = engine.info().await?;
+    let image = packed::image(engine, &info, &arguments.image, interrupt).await?;
+    for container in &containers {
         let _progress = Progress::start(format!("Restarting {}", container.name));
         if image == container.image {
             engine.restart(&container.name, GRACE).await?;
         } else {
-            replace(engine, &cluster, container, image).await?;
+            replace(engine, &cluster, container, &image).await?;
         }
         let status = refresh(engine, &cluster, &container.name).await?;
         view::note(format!("{} is restarted, with {}", container.name, view::count(status.mappings.len(), "port")));
@@ -52,13 +57,13 @@ async fn refresh(engine: &Engine, cluster: &ClusterId, gate: &str) -> Result<Gat
 }
 
 /// Makes the container anew. What it carries is in the volume, and survives.
-async fn replace(engine: &Engine, cluster: &ClusterId, old: &GateContainer, image: String) -> Result<(), Failure> {
+async fn replace(engine: &Engine, cluster: &ClusterId, old: &GateContainer, image: &str) -> Result<(), Failure> {
     let spec = GateSpec {
         name: old.name.clone(),
         cluster: cluster.clone(),
         network: old.network.clone(),
         version: VERSION.to_owned(),
-        image,
+        image: image.to_owned(),
         volume: volume(cluster),
         published: old.published.clone(),
     };

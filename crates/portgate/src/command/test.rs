@@ -1,7 +1,5 @@
 use portgate_core::mapping::Local;
 use portgate_core::port::Protocol;
-use portgate_core::spec::Selector;
-use portgate_core::status::MappingStatus;
 
 use crate::args::{Format, TestArguments};
 use crate::failure::Failure;
@@ -19,16 +17,14 @@ pub(crate) async fn test(arguments: TestArguments) -> Result<(), Failure> {
     let reports = gates.reports().await?;
     let mut open: Vec<Local> = reports.iter().flat_map(Report::mappings).map(|mapping| mapping.local).collect();
     open.sort();
-    if arguments.http.is_some() {
-        open.retain(|local| local.protocol == Protocol::Tcp);
-    }
+    open.retain(|local| is_possible(&arguments, local));
     check_selectors(&arguments, open)?;
     let exchange = exchange(&arguments);
     let mut trials = Vec::new();
     for report in reports {
         let from_host = local || matches!(report.gate, Gate::Process { .. });
         let method = Method { from_host, timeout: arguments.timeout, exchange: exchange.clone() };
-        trials.extend(try_gate(report, &arguments.ports, &method).await?);
+        trials.extend(try_gate(report, &arguments, &method).await?);
     }
     trials.sort_by(|a, b| a.local.cmp(&b.local));
     report(&arguments, &trials)
@@ -53,15 +49,16 @@ fn check_selectors(arguments: &TestArguments, open: Vec<Local>) -> Result<(), Fa
     }
 }
 
-async fn try_gate(report: Report, selectors: &[Selector], method: &Method) -> Result<Vec<Trial>, Failure> {
-    let meant = |mapping: &MappingStatus| {
-        selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&mapping.local))
-    };
+/// HTTP runs over TCP only.
+fn is_possible(arguments: &TestArguments, local: &Local) -> bool {
+    arguments.http.is_none() || local.protocol == Protocol::Tcp
+}
+
+async fn try_gate(report: Report, arguments: &TestArguments, method: &Method) -> Result<Vec<Trial>, Failure> {
+    let selectors = &arguments.ports;
+    let is_meant = |local: &Local| selectors.is_empty() || selectors.iter().any(|selector| selector.matches(local));
     let mut mappings = report.mappings();
-    mappings.retain(meant);
-    if matches!(method.exchange, Some(Exchange::Http { .. })) {
-        mappings.retain(|mapping| mapping.local.protocol == Protocol::Tcp);
-    }
+    mappings.retain(|mapping| is_possible(arguments, &mapping.local) && is_meant(&mapping.local));
     match report.contents {
         Contents::Live { mut control, .. } if !mappings.is_empty() => trial::run(&mut control, &mappings, method).await,
         Contents::Live { .. } => Ok(Vec::new()),
