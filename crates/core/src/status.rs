@@ -1,5 +1,8 @@
 //! What a gate reports of its mappings: the content of `portgate ls`.
 
+use std::fmt;
+use std::ops::AddAssign;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +13,8 @@ use crate::table::{Backend, NoBackend};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Placement {
+    /// A container in the host's network.
+    Host,
     /// A container on the cluster's network, with published ports.
     Published,
     /// A plain local process.
@@ -20,9 +25,21 @@ impl Placement {
     /// The name in listings and labels.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Host => "host",
             Self::Published => "published",
             Self::Process => "process",
         }
+    }
+
+    /// The placement of this name, the inverse of [`Placement::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Host, Self::Published, Self::Process].into_iter().find(|placement| placement.name() == name)
+    }
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -30,6 +47,8 @@ impl Placement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Datapath {
+    /// Through the kernel alone (nftables), without a hop in userspace.
+    Kernel,
     /// Through the gate's userspace.
     Relay,
 }
@@ -38,9 +57,54 @@ impl Datapath {
     /// The name in listings.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Kernel => "kernel",
             Self::Relay => "relay",
         }
     }
+
+    /// The datapath of this name, the inverse of [`Datapath::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Kernel, Self::Relay].into_iter().find(|datapath| datapath.name() == name)
+    }
+}
+
+/// Why a mapping is carried by the relay, and not by the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum RelayReason {
+    /// The gate was made so.
+    #[error("asked for")]
+    Asked,
+    /// A gate in published placement gets the right to programme its kernel only if it is asked for.
+    #[error("kernel not asked for")]
+    NotAsked,
+    /// The cluster's network has no interface on the host, or it is not known yet.
+    #[error("the cluster's network has no bridge here")]
+    NoBridge,
+    /// The gate is a process, and has no say in the kernel.
+    #[error("a process cannot programme the kernel")]
+    Process,
+    /// The kernel did not take the gate's rules.
+    #[error("{message}")]
+    Refused {
+        /// The operation, and the operating system's words.
+        message: String,
+    },
+    /// The mapping listens on no IPv4 address.
+    #[error("IPv6")]
+    LocalIpv6,
+    /// A backend has an IPv6 address.
+    #[error("the backend has IPv6 only")]
+    BackendIpv6,
+    /// There is nowhere to lead to, so the relay refuses.
+    #[error("no backend")]
+    NoBackend,
+    /// Its port is another program's, or the gate is out of descriptors.
+    #[error("not listening")]
+    NotListening,
+    /// The gate does not run.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// Whether a mapping works, as far as the gate knows without sending anything.
@@ -55,6 +119,11 @@ pub enum MappingState {
         #[serde(flatten)]
         why: NoBackend,
     },
+    /// It does not listen: another program has its port, or the gate has run out of descriptors. It is tried again.
+    NotListening {
+        /// Why, in the operating system's words.
+        message: String,
+    },
     /// Its gate is stopped, and so it does not listen.
     Stopped,
 }
@@ -68,8 +137,11 @@ pub struct MappingStatus {
     pub target: Target,
     /// What the target resolves to now, best first.
     pub backends: Vec<Backend>,
-    /// How bytes travel.
+    /// How bytes travel. Of a mapping that the kernel carries, IPv6 and clients on other machines use the relay still.
     pub datapath: Datapath,
+    /// Why they do not travel through the kernel alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay_because: Option<RelayReason>,
     /// Whether it works.
     #[serde(flatten)]
     pub state: MappingState,
@@ -107,6 +179,25 @@ pub struct Counters {
     pub sessions_refused: u64,
     /// The newest failure of a connection or session.
     pub last_error: Option<LastError>,
+}
+
+impl AddAssign for Counters {
+    /// Adds what another way carried for the same mapping. Of two failures the later one stays.
+    fn add_assign(&mut self, other: Self) {
+        self.connections_open += other.connections_open;
+        self.connections_total += other.connections_total;
+        self.connections_failed += other.connections_failed;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.datagrams_in += other.datagrams_in;
+        self.datagrams_out += other.datagrams_out;
+        self.datagrams_dropped += other.datagrams_dropped;
+        self.sessions_open += other.sessions_open;
+        self.sessions_total += other.sessions_total;
+        self.sessions_evicted += other.sessions_evicted;
+        self.sessions_refused += other.sessions_refused;
+        self.last_error = [self.last_error.take(), other.last_error].into_iter().flatten().max_by_key(|error| error.at);
+    }
 }
 
 /// A failure, and when it was.

@@ -10,10 +10,15 @@ use crate::port::Port;
 
 /// How a backend is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(tag = "reach", rename_all = "lowercase")]
 pub enum Reach {
     /// The node's own address and port.
     Node,
+    /// An address within the cluster, with a node as router.
+    Route {
+        /// The node's address.
+        via: IpAddr,
+    },
 }
 
 /// A concrete end of the path, that a target resolves to now.
@@ -24,6 +29,7 @@ pub struct Backend {
     /// Address and port.
     pub address: SocketAddr,
     /// How it is reached.
+    #[serde(flatten)]
     pub reach: Reach,
 }
 
@@ -70,6 +76,15 @@ fn resolve(target: &Target, nodes: &[String], seen: &Addresses) -> Resolution {
             .map(|backend| vec![backend])
             .ok_or_else(|| NoBackend::ContainerStopped { container: container.clone() }),
     }
+}
+
+/// The backends that these ends within the cluster are, a Service's address or those of pods: each is reached through
+/// the first of the `nodes` that has an IPv4 address.
+pub fn routed(ends: &[SocketAddr], nodes: &[String], seen: &Addresses) -> Resolution {
+    let router = |node: &&String| seen.get(*node)?.iter().copied().find(IpAddr::is_ipv4);
+    let (node, via) = nodes.iter().find_map(|node| Some((node, router(&node)?))).ok_or(NoBackend::ClusterStopped)?;
+    let reach = Reach::Route { via };
+    Ok(ends.iter().map(|&address| Backend { node: node.clone(), address, reach }).collect())
 }
 
 fn backend(container: &str, port: Port, seen: &Addresses) -> Option<Backend> {
@@ -136,6 +151,28 @@ mod tests {
         assert_eq!(ends(only_resolution(&on_container("registry"), &["server-0"], &seen)), ["172.18.0.9:5000"]);
         let gone = only_resolution(&on_container("gone"), &["server-0"], &seen);
         assert_eq!(gone, Err(NoBackend::ContainerStopped { container: "gone".to_owned() }));
+    }
+
+    #[test]
+    fn an_address_within_the_cluster_is_reached_through_the_first_node_that_runs() {
+        let seen = seen(&[("server-0", &[]), ("agent-0", &["172.18.0.4"])]);
+        let nodes = ["server-0", "agent-0"].map(str::to_owned);
+        let ends = ["10.43.0.10:53".parse().unwrap(), "10.42.0.9:53".parse().unwrap()];
+        let backends = routed(&ends, &nodes, &seen).unwrap();
+        assert_eq!(backends.iter().map(|backend| backend.address).collect::<Vec<_>>(), ends);
+        let via = Reach::Route { via: "172.18.0.4".parse().unwrap() };
+        assert!(backends.iter().all(|backend| backend.reach == via && backend.node == "agent-0"));
+        assert_eq!(routed(&ends, &nodes[..1], &seen), Err(NoBackend::ClusterStopped));
+    }
+
+    #[test]
+    fn backends_say_how_they_are_reached() {
+        let by_node = r#"{"node":"n","address":"172.18.0.2:80","reach":"node"}"#;
+        let by_route = r#"{"node":"n","address":"10.43.0.1:80","reach":"route","via":"172.18.0.2"}"#;
+        for text in [by_node, by_route] {
+            let backend: Backend = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&backend).unwrap(), text);
+        }
     }
 
     #[test]
