@@ -1,0 +1,161 @@
+//! Routes to backends that have no address on the cluster's Docker network, in a routing table of the gate's own.
+//!
+//! Two clusters may have the same addresses within, so their routes cannot be in the one table of the host: packets
+//! choose by their firewall mark.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use netlink_bindings::consts::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_bindings::{rt_route, rt_rule};
+use rustix::io::Errno;
+
+use crate::encode::IPV4;
+use crate::socket::{Family, Message, Refused, Socket};
+
+/// `enum` of linux/rtnetlink.h.
+const NEW_ROUTE: u16 = 24;
+const DELETE_ROUTE: u16 = 25;
+const GET_ROUTE: u16 = 26;
+const NEW_RULE: u16 = 32;
+const DELETE_RULE: u16 = 33;
+
+/// `RTN_UNICAST`, `RT_SCOPE_UNIVERSE`, `RTNH_F_ONLINK` and `FR_ACT_TO_TBL`.
+const UNICAST: u8 = 1;
+const UNIVERSE: u8 = 0;
+const ONLINK: u32 = 4;
+const TO_TABLE: u8 = 1;
+
+/// Who made a rule or route: a number that no routing daemon has (`RTPROT_*`, and iproute2's `rt_protos`).
+const MADE_BY_PORTGATE: u8 = 0x70;
+
+/// The turn of the gate's rule among the rules of the host: before those of VPNs, that lead all else elsewhere. Only
+/// packets with the gate's mark notice it.
+const PRIORITY: u32 = 1070;
+
+/// The rule and the routes of one gate.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    socket: Socket,
+    /// Firewall mark and routing table.
+    mark: u32,
+    /// The interface to the nodes; `None` where the nodes' own addresses say it.
+    interface: Option<u32>,
+}
+
+impl Routes {
+    pub(crate) fn open(mark: u32, interface: Option<u32>) -> Result<Self, Refused> {
+        Ok(Self { socket: Socket::open(Family::Route)?, mark, interface })
+    }
+
+    /// The interface to the nodes was made anew.
+    pub(crate) fn through(&mut self, interface: Option<u32>) {
+        self.interface = interface;
+    }
+
+    /// Makes the routes that are missing, each from a backend to its router, and the rule if there is any route.
+    /// Returns whether one was missing.
+    pub(crate) fn add(&mut self, routes: &BTreeMap<Ipv4Addr, Ipv4Addr>) -> Result<bool, Refused> {
+        if routes.is_empty() {
+            return Ok(false);
+        }
+        let present = self.present()?;
+        let mut added = false;
+        for (to, via) in routes.iter().filter(|route| present.get(route.0) != Some(route.1)) {
+            self.socket.request(&self.route(
+                "add a route",
+                NEW_ROUTE,
+                NLM_F_CREATE | NLM_F_REPLACE,
+                *to,
+                Some(*via),
+            ))?;
+            added = true;
+        }
+        let rule = self.rule("add the routing rule", NEW_RULE, NLM_F_CREATE | NLM_F_EXCL);
+        match self.socket.request(&rule) {
+            Ok(()) => Ok(true),
+            Err(refused) if refused.errno == Errno::EXIST => Ok(added),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Removes all routes but these, and the rule if there are none.
+    pub(crate) fn retain(&mut self, routes: &BTreeMap<Ipv4Addr, Ipv4Addr>) -> Result<(), Refused> {
+        if routes.is_empty() {
+            while self.delete(&self.rule("delete the routing rule", DELETE_RULE, 0))? {}
+        }
+        let present: BTreeSet<Ipv4Addr> = self.present()?.into_keys().collect();
+        for to in present.iter().filter(|to| !routes.contains_key(to)) {
+            self.delete(&self.route("delete a route", DELETE_ROUTE, 0, *to, None))?;
+        }
+        Ok(())
+    }
+
+    /// The routes in the gate's table.
+    fn present(&mut self) -> Result<BTreeMap<Ipv4Addr, Ipv4Addr>, Refused> {
+        let mut body = Vec::new();
+        drop(rt_route::OpGetrouteDump::encode_request(&mut body, &header(0)));
+        let answers = self.socket.dump(&Message { operation: "list routes", kind: GET_ROUTE, flags: 0, body })?;
+        let mark = self.mark;
+        let ours = answers.iter().filter_map(|answer| {
+            let route = rt_route::OpNewrouteDo::decode_request(answer).1;
+            let IpAddr::V4(to) = route.get_dst().ok()? else { return None };
+            let via = match route.get_gateway() {
+                Ok(IpAddr::V4(via)) => via,
+                _ => Ipv4Addr::UNSPECIFIED,
+            };
+            (route.get_table().ok()? == mark).then_some((to, via))
+        });
+        Ok(ours.collect())
+    }
+
+    /// Returns whether there was something to delete.
+    fn delete(&mut self, message: &Message) -> Result<bool, Refused> {
+        match self.socket.request(message) {
+            Ok(()) => Ok(true),
+            Err(refused) if matches!(refused.errno, Errno::NOENT | Errno::SRCH) => Ok(false),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    // ip route replace TO via VIA dev BRIDGE onlink table MARK proto 112
+    fn route(&self, operation: &'static str, kind: u16, flags: i32, to: Ipv4Addr, via: Option<Ipv4Addr>) -> Message {
+        let mut header = header(32);
+        header.rtm_protocol = MADE_BY_PORTGATE;
+        header.rtm_scope = UNIVERSE;
+        header.rtm_type = UNICAST;
+        if via.is_some() && self.interface.is_some() {
+            header.rtm_flags = ONLINK;
+        }
+        let mut body = Vec::new();
+        let mut route =
+            rt_route::OpNewrouteDo::encode_request(&mut body, &header).push_table(self.mark).push_dst(IpAddr::V4(to));
+        if let Some(via) = via {
+            route = route.push_gateway(IpAddr::V4(via));
+            if let Some(interface) = self.interface {
+                route = route.push_oif(interface);
+            }
+        }
+        drop(route);
+        Message { operation, kind, flags, body }
+    }
+
+    // ip rule add fwmark MARK lookup MARK priority 1070 proto 112
+    fn rule(&self, operation: &'static str, kind: u16, flags: i32) -> Message {
+        let mut header = rt_rule::FibRuleHdr::new();
+        header.family = IPV4;
+        header.action = TO_TABLE;
+        let mut body = Vec::new();
+        let rule = rt_rule::OpNewruleDo::encode_request(&mut body, &header).push_priority(PRIORITY);
+        let rule = rule.push_fwmark(self.mark).push_fwmask(u32::MAX);
+        drop(rule.push_table(self.mark).push_protocol(MADE_BY_PORTGATE));
+        Message { operation, kind, flags, body }
+    }
+}
+
+fn header(prefix: u8) -> rt_route::Rtmsg {
+    let mut header = rt_route::Rtmsg::new();
+    header.rtm_family = IPV4;
+    header.rtm_dst_len = prefix;
+    header
+}
