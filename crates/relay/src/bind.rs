@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use portgate_core::port::Protocol;
 use socket2::{Domain, Socket, Type};
 
+use crate::tcp::{self, Congestion};
+
 /// Connections that wait to be accepted. The kernel lowers it to `net.core.somaxconn`, 4096 on today's Linux.
 const BACKLOG: i32 = 4096;
 
@@ -34,6 +36,9 @@ impl Bound {
 
 /// Binds a socket to `address`, and listens if it is TCP.
 ///
+/// What a connection needs is set here as far as accepted connections inherit it from their listener, so that it takes
+/// no privilege of the process that accepts them.
+///
 /// An IPv6 socket serves IPv6 only, so that `0.0.0.0` and `[::]` can be bound side by side.
 pub fn bind(address: SocketAddr, protocol: Protocol) -> io::Result<Bound> {
     match protocol {
@@ -48,6 +53,11 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     // same option would let another process steal the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
+    tcp::configure(&socket)?;
+    // Who comes by another address may have come from far away, and the machine's own choice is made for them.
+    if address.ip().is_loopback() {
+        Congestion::find().set(&socket);
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::pool::Pool;
 use crate::route::{Candidate, Route};
 use crate::tally::Tally;
-use crate::tcp::Supplies;
+use crate::tcp::{Congestion, Supplies};
 use crate::udp::Batch;
 
 /// The relay's side of a mapping.
@@ -37,5 +37,6 @@ pub(crate) struct Common {
     pub(crate) limits: Limits,
     pub(crate) demand: Arc<Demand>,
     pub(crate) supplies: Supplies,
+    pub(crate) congestion: Congestion,
     pub(crate) batches: Pool<Box<Batch>>,
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use portgate_core::mapping::Local;
 use portgate_core::status::Counters;
 use portgate_core::table::Resolution;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::bind::Bound;
@@ -17,7 +18,7 @@ use crate::pool::Pool;
 use crate::route::Route;
 use crate::stop::{Stop, Switch};
 use crate::tally::Tally;
-use crate::tcp::{self, Supplies};
+use crate::tcp::{self, Congestion, Supplies};
 use crate::udp;
 
 /// Sets of datagram buffers that are kept for the next batch. More are in use at a time only if more threads than this
@@ -29,6 +30,8 @@ const SPARE_BATCHES: usize = 4;
 pub struct Relay {
     common: Arc<Common>,
     open: BTreeMap<Local, Open>,
+    /// Started for the first UDP mapping.
+    datagrams: Option<udp::Thread>,
 }
 
 #[derive(Debug)]
@@ -48,14 +51,17 @@ impl Open {
 impl Relay {
     /// A relay without a mapping. It reports uses and failures of backends to `demand`.
     pub fn new(limits: Limits, demand: Arc<Demand>) -> Self {
-        let common = Common { limits, demand, supplies: Supplies::new(), batches: Pool::new(SPARE_BATCHES) };
-        Self { common: Arc::new(common), open: BTreeMap::new() }
+        let (supplies, congestion, batches) = (Supplies::new(), Congestion::find(), Pool::new(SPARE_BATCHES));
+        let common = Common { limits, demand, supplies, congestion, batches };
+        Self { common: Arc::new(common), open: BTreeMap::new(), datagrams: None }
     }
 
-    /// Opens a mapping: serves all of `sockets`, with one route and one set of counters. All or nothing.
+    /// Opens a mapping: serves all of `sockets`, with one route and one set of counters. All or nothing. Within a runtime
+    /// of several threads, the first UDP socket starts a thread for those of all mappings, which ends with the relay.
     ///
     /// Fails with [`io::ErrorKind::AlreadyExists`] if the mapping is open already, and with the system's error if a
-    /// socket cannot be registered with the runtime. Must be called within a tokio runtime with I/O and time enabled.
+    /// socket cannot be registered with the runtime or the thread not be started. Must be called within a tokio runtime
+    /// with I/O and time enabled.
     pub fn open(&mut self, local: Local, sockets: Vec<Bound>, resolution: Resolution) -> io::Result<()> {
         if self.open.contains_key(&local) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{local} is open already")));
@@ -64,21 +70,34 @@ impl Relay {
             Arc::new(Mapping { route: Route::new(resolution), tally: Tally::default(), common: self.common.clone() });
         let (switch, orders) = Switch::new();
         let mut listeners = JoinSet::new();
-        let mut udp = Vec::new();
+        let mut datagrams = Vec::new();
         for socket in sockets {
             match socket {
                 Bound::Tcp(listener) => {
                     let listener = tcp::Listener::new(listener, mapping.clone())?;
                     listeners.spawn(listener.run(orders.clone()));
                 }
-                Bound::Udp(socket) => udp.push(Arc::new(udp::Socket::new(socket)?)),
+                Bound::Udp(socket) => datagrams.push(socket),
             }
         }
-        if !udp.is_empty() {
-            listeners.spawn(udp::Listener::new(udp, mapping.clone()).run(orders));
+        if !datagrams.is_empty() {
+            let runtime = self.datagram_runtime()?;
+            let listener = {
+                let _context = runtime.enter();
+                udp::Listener::new(datagrams, mapping.clone())?
+            };
+            listeners.spawn_on(listener.run(orders), &runtime);
         }
         self.open.insert(local, Open { mapping, switch, listeners });
         Ok(())
+    }
+
+    fn datagram_runtime(&mut self) -> io::Result<Handle> {
+        let thread = match self.datagrams.take() {
+            Some(thread) => thread,
+            None => udp::Thread::start()?,
+        };
+        Ok(self.datagrams.insert(thread).handle().clone())
     }
 
     /// Leads a mapping to other backends from now on. Open TCP connections stay as they are. UDP sessions whose backend

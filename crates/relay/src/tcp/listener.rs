@@ -3,12 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
 use super::dial::dial;
+use super::options;
 use super::peer::Peer;
 use crate::backoff::Backoff;
 use crate::mapping::Mapping;
@@ -88,10 +90,13 @@ async fn serve(client: TcpStream, mapping: Arc<Mapping>) {
 }
 
 async fn carry(client: TcpStream, mapping: &Mapping) -> io::Result<()> {
-    let client = Peer::new(client)?;
+    let client = Peer::new(client);
+    if !options::INHERITED {
+        options::configure(&SockRef::from(&client.stream))?;
+    }
     // Boxed: dialling takes more memory than all the rest of a connection, for a moment of its life.
     let server = match Box::pin(dial(mapping)).await {
-        Ok(server) => Peer::new(server)?,
+        Ok(server) => Peer::new(server),
         Err(error) => {
             mapping.tally.connections_failed.add(1);
             mapping.tally.note(&error);

@@ -1,6 +1,8 @@
 //! The UDP side of a mapping.
 
 use std::future::poll_fn;
+use std::io;
+use std::net::UdpSocket;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -39,9 +41,11 @@ struct Live {
 }
 
 impl Listener {
-    pub(crate) fn new(sockets: Vec<Arc<Socket>>, mapping: Arc<Mapping>) -> Self {
+    /// Registers the sockets with the runtime of this context.
+    pub(crate) fn new(sockets: Vec<UdpSocket>, mapping: Arc<Mapping>) -> io::Result<Self> {
+        let sockets = sockets.into_iter().map(|socket| Socket::new(socket).map(Arc::new)).collect::<io::Result<_>>()?;
         let (sessions, answers) = (Table::new(), JoinSet::new());
-        Self { sockets, turn: 0, sessions, answers, clock: Clock::start(), mapping }
+        Ok(Self { sockets, turn: 0, sessions, answers, clock: Clock::start(), mapping })
     }
 
     /// Serves until it is told to stop; nothing else ends it.

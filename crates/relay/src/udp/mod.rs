@@ -7,7 +7,8 @@ mod listener;
 mod session;
 mod socket;
 mod table;
+mod thread;
 
 pub(crate) use batch::Batch;
 pub(crate) use listener::Listener;
-pub(crate) use socket::Socket;
+pub(crate) use thread::Thread;
