@@ -79,7 +79,7 @@ impl Engine {
 }
 
 /// The clusters that these containers form.
-fn from_containers(containers: &[ContainerSummary]) -> Vec<Cluster> {
+pub(crate) fn from_containers(containers: &[ContainerSummary]) -> Vec<Cluster> {
     let mut clusters: BTreeMap<ClusterId, Cluster> = BTreeMap::new();
     for container in containers {
         let Some(member) = member(container) else { continue };
@@ -98,16 +98,28 @@ fn from_containers(containers: &[ContainerSummary]) -> Vec<Cluster> {
     clusters
 }
 
-fn on_network(network: &str, containers: &[ContainerSummary]) -> Cluster {
-    let mut nodes: Vec<Node> = containers
-        .iter()
-        .filter(|container| endpoint(container, network).is_some() && !is_gate(container))
-        .map(|container| node(container, Role::Container, network))
-        .filter(|node| node.state == NodeState::Running)
-        .collect();
+/// The cluster that a plain network stands for.
+pub(crate) fn on_network(network: &str, containers: &[ContainerSummary]) -> Cluster {
+    let running = running_on(network, containers);
+    let mut nodes: Vec<Node> = running.map(|(container, _)| node(container, Role::Container, network)).collect();
     sort(&mut nodes);
     let id = ClusterId { provider: Provider::Network, name: network.to_owned() };
     Cluster { id, network: network.to_owned(), nodes }
+}
+
+/// The running containers on a network, gates excepted, and their addresses there, IPv4 first.
+pub(crate) fn addresses_on(network: &str, containers: &[ContainerSummary]) -> BTreeMap<String, Vec<IpAddr>> {
+    running_on(network, containers)
+        .map(|(container, endpoint)| (name(container), addresses(endpoint).collect()))
+        .collect()
+}
+
+fn running_on<'a>(
+    network: &str,
+    containers: &'a [ContainerSummary],
+) -> impl Iterator<Item = (&'a ContainerSummary, &'a EndpointSettings)> {
+    let running = containers.iter().filter(|container| container.state == Some(State::RUNNING) && !is_gate(container));
+    running.filter_map(move |container| Some((container, endpoint(container, network)?)))
 }
 
 /// A container's part in a cluster.
@@ -211,8 +223,13 @@ fn first_network(container: &ContainerSummary) -> Option<&str> {
 }
 
 fn address(endpoint: &EndpointSettings) -> Option<IpAddr> {
+    addresses(endpoint).next()
+}
+
+/// IPv4 first.
+fn addresses(endpoint: &EndpointSettings) -> impl Iterator<Item = IpAddr> {
     let given = [&endpoint.ip_address, &endpoint.global_ipv6_address];
-    given.into_iter().flatten().find_map(|address| address.parse().ok())
+    given.into_iter().flatten().filter_map(|address| address.parse().ok())
 }
 
 #[cfg(test)]

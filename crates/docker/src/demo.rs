@@ -30,8 +30,12 @@ pub struct DemoContainer {
 }
 
 impl Engine {
-    /// Makes a bridge network with k3d's label.
+    /// Makes a bridge network with k3d's label. One that an earlier demonstration left is used: the engine would make
+    /// another of the same name.
     pub async fn create_demo_network(&self, demo: &str, name: &str) -> Result<(), call::Error> {
+        if self.network_names().await?.iter().any(|network| network == name) {
+            return Ok(());
+        }
         let labels = [("app", "k3d"), (labels::DEMO, demo)];
         let request = NetworkCreateRequest {
             name: name.to_owned(),

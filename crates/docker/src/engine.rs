@@ -1,6 +1,7 @@
 //! The connection to the engine.
 
 mod info;
+mod machine;
 
 use std::io;
 use std::path::Path;
@@ -10,6 +11,7 @@ use bollard::errors::Error as ClientError;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 pub use info::{Architecture, EngineInfo, Product};
+pub use machine::{Machine, NoHost};
 
 use crate::endpoint::{self, Endpoint};
 use crate::settings::{self, Contexts, Settings};
@@ -144,6 +146,14 @@ impl Engine {
     /// Where the engine listens.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The engine's socket; none if it is reached in another way.
+    pub fn socket_path(&self) -> Option<&Path> {
+        match &self.endpoint {
+            Endpoint::Unix(path) => Some(path),
+            Endpoint::Pipe(_) | Endpoint::Tcp(_) | Endpoint::Tls { .. } | Endpoint::Ssh(_) => None,
+        }
     }
 }
 

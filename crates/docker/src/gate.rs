@@ -2,10 +2,13 @@
 
 mod container;
 mod control;
+mod form;
 mod logs;
 mod neighbour;
+mod readonly;
 mod spec;
 mod state;
+mod sweep;
 mod volume;
 
 use std::collections::HashMap;
@@ -20,9 +23,11 @@ use portgate_core::cluster::ClusterId;
 
 pub use container::{GateContainer, Health, RunState};
 pub use control::{Error as ControlError, Session};
+pub use form::{GATE_DOCKER_SOCKET, GateForm, HOST_RUN_DIRECTORY, HostForm, SOCKET_VARIABLE};
 pub use logs::{LogChunk, LogOptions, Output};
 pub use spec::GateSpec;
 pub use state::{Error as StateError, state_path};
+pub use sweep::{Error as SweepError, SweepSpec};
 
 use neighbour::InterfaceSettings;
 
@@ -104,13 +109,17 @@ impl Engine {
         }
     }
 
-    /// Makes a gate's container, which does not run yet. Its image and volume must be there. Returns its id.
+    /// Makes a gate's container, which does not run yet. Its image and volume and the cluster's network must be there,
+    /// even where it will have no endpoint on it. Returns its id.
     pub async fn create_gate(&self, spec: &GateSpec) -> Result<String, Error> {
         if !self.network_names().await?.contains(&spec.network) {
             return Err(Error::NoNetwork { network: spec.network.clone() });
         }
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        let settings = InterfaceSettings::of(&self.info().await?);
+        let settings = match spec.form {
+            GateForm::Published { .. } => InterfaceSettings::of(&self.info().await?),
+            GateForm::Host(_) => InterfaceSettings::Nowhere,
+        };
         let creation = self.docker.create_container(Some(options), spec.create_body(settings));
         match Call::new("create container", &spec.name, CHANGE).make(creation).await {
             Ok(created) => Ok(created.id),

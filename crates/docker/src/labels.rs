@@ -12,6 +12,12 @@ pub const NETWORK: &str = "dev.portgate.network";
 /// On a gate: where it runs.
 pub const PLACEMENT: &str = "dev.portgate.placement";
 
+/// On a gate: how its bytes are to travel, as it was asked for. A gate without it uses the relay.
+pub const DATAPATH: &str = "dev.portgate.datapath";
+
+/// On a container that removes what a gate left on the host: the cluster's name. Such a container is no gate.
+pub const SWEEP: &str = "dev.portgate.sweep";
+
 /// On a gate and on an image: portgate's version.
 pub const VERSION: &str = "dev.portgate.version";
 

@@ -4,6 +4,7 @@
 //! bound in time, and its failure names the operation and its object. What the engine says is turned into decisions by
 //! pure functions, which have most of the tests.
 
+mod bridge;
 pub mod call;
 pub mod clusters;
 pub mod demo;
@@ -16,3 +17,4 @@ pub mod labels;
 mod natural;
 mod published;
 pub mod settings;
+pub mod watch;

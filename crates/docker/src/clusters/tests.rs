@@ -95,3 +95,28 @@ fn an_unknown_network_comes_with_a_guess_and_the_list() {
     let hint = "did you mean k3d-mycluster? networks are: bridge, k3d-mycluster, kind";
     assert_eq!(error.hint().as_deref(), Some(hint));
 }
+
+#[test]
+fn addresses_are_those_of_running_containers_that_are_no_gates() {
+    let found = addresses_on("k3d-mycluster", &containers());
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    let expected = [
+        "k3d-mycluster-agent-0",
+        "k3d-mycluster-server-0",
+        "k3d-mycluster-server-10",
+        "k3d-mycluster-server-2",
+        "k3d-mycluster-serverlb",
+        "k3d-mycluster-tools",
+        "k3d-registry.localhost",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(found["k3d-mycluster-agent-0"], ["172.19.0.5".parse::<IpAddr>().unwrap()]);
+}
+
+#[test]
+fn addresses_are_ipv4_before_ipv6() {
+    let container = r#"[{ "Names": ["/both"], "State": "running", "NetworkSettings": { "Networks": {
+        "lan": { "IPAddress": "10.0.0.2", "GlobalIPv6Address": "fd00::2" } } } }]"#;
+    let found = addresses_on("lan", &serde_json::from_str::<Vec<_>>(container).unwrap());
+    assert_eq!(found["both"], ["10.0.0.2", "fd00::2"].map(|address| address.parse::<IpAddr>().unwrap()));
+}

@@ -4,8 +4,12 @@ use std::fmt;
 
 use bollard::models::{SystemInfo, SystemVersion};
 
+use portgate_core::status::Placement;
+
 use super::Engine;
+use super::machine::{Machine, NoHost, kernel_release};
 use crate::call::{self, Call, QUESTION};
+use crate::endpoint::Endpoint;
 
 /// What kind of engine it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +28,12 @@ pub struct EngineInfo {
     pub product: Product,
     /// Whether it runs without root, and so behind a network of its own.
     pub rootless: bool,
+    /// Whether root in its containers is another user of its machine (`userns-remap`).
+    pub remaps_users: bool,
     /// Whether it runs on this machine, so that what it publishes can be reached on localhost.
     pub local: bool,
+    /// The machine whose network a container in the host's network has.
+    pub machine: Machine,
 }
 
 /// Who made an engine.
@@ -65,6 +73,27 @@ impl fmt::Display for Architecture {
     }
 }
 
+impl EngineInfo {
+    /// Where gates run unless the user says otherwise.
+    pub fn default_placement(&self) -> Placement {
+        if self.why_not_host().is_none() { Placement::Host } else { Placement::Published }
+    }
+
+    /// What keeps a gate from running in the network of this machine; none if nothing does.
+    pub fn why_not_host(&self) -> Option<NoHost> {
+        match (self.product, self.machine) {
+            (Product::Podman, _) => Some(NoHost::Podman),
+            (Product::DockerDesktop, _) => Some(NoHost::DockerDesktop),
+            (Product::Docker, _) if self.os != "linux" => Some(NoHost::NotLinux),
+            (Product::Docker, _) if self.rootless => Some(NoHost::Rootless),
+            (Product::Docker, _) if self.remaps_users => Some(NoHost::UserNamespaces),
+            (Product::Docker, Machine::Remote) => Some(NoHost::Remote),
+            (Product::Docker, Machine::Virtual) => Some(NoHost::VirtualMachine),
+            (Product::Docker, Machine::This) => None,
+        }
+    }
+}
+
 impl Engine {
     /// Asks what kind of engine it is.
     pub async fn info(&self) -> Result<EngineInfo, call::Error> {
@@ -72,11 +101,11 @@ impl Engine {
             Call::new("ask for the engine's version", "", QUESTION).make(self.docker.version()),
             Call::new("ask for the engine's settings", "", QUESTION).make(self.docker.info()),
         )?;
-        Ok(describe(version, info, self.endpoint.is_local()))
+        Ok(describe(version, info, &self.endpoint))
     }
 }
 
-fn describe(version: SystemVersion, info: SystemInfo, local: bool) -> EngineInfo {
+fn describe(version: SystemVersion, info: SystemInfo, endpoint: &Endpoint) -> EngineInfo {
     let podman = version.components.iter().flatten().any(|component| component.name == "Podman Engine");
     let desktop = info.operating_system.as_deref() == Some("Docker Desktop");
     EngineInfo {
@@ -91,7 +120,9 @@ fn describe(version: SystemVersion, info: SystemInfo, local: bool) -> EngineInfo
             (false, false) => Product::Docker,
         },
         rootless: info.security_options.iter().flatten().any(|option| option == "name=rootless"),
-        local,
+        remaps_users: info.security_options.iter().flatten().any(|option| option == "name=userns"),
+        local: endpoint.is_local(),
+        machine: Machine::of(endpoint, info.kernel_version.as_deref(), kernel_release().as_deref()),
     }
 }
 
@@ -100,7 +131,8 @@ mod tests {
     use super::*;
 
     fn described(version: &str, info: &str) -> EngineInfo {
-        describe(serde_json::from_str(version).unwrap(), serde_json::from_str(info).unwrap(), true)
+        let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
+        describe(serde_json::from_str(version).unwrap(), serde_json::from_str(info).unwrap(), &endpoint)
     }
 
     #[test]
@@ -126,5 +158,28 @@ mod tests {
     fn architectures_have_one_name() {
         assert_eq!(Architecture::new("x86_64"), Architecture::new("amd64"));
         assert_eq!(Architecture::new("aarch64").to_string(), "arm64");
+    }
+
+    fn engine(product: Product, machine: Machine) -> EngineInfo {
+        EngineInfo { product, machine, os: "linux".to_owned(), ..described("{}", "{}") }
+    }
+
+    #[test]
+    fn a_gate_is_in_the_hosts_network_where_that_is_this_machines() {
+        let native = engine(Product::Docker, Machine::This);
+        assert_eq!((native.why_not_host(), native.default_placement()), (None, Placement::Host));
+
+        let refused = [
+            (engine(Product::Docker, Machine::Remote), NoHost::Remote),
+            (engine(Product::Docker, Machine::Virtual), NoHost::VirtualMachine),
+            (engine(Product::DockerDesktop, Machine::This), NoHost::DockerDesktop),
+            (engine(Product::Podman, Machine::This), NoHost::Podman),
+            (EngineInfo { rootless: true, ..native.clone() }, NoHost::Rootless),
+            (EngineInfo { remaps_users: true, ..native.clone() }, NoHost::UserNamespaces),
+            (EngineInfo { os: "windows".to_owned(), ..native }, NoHost::NotLinux),
+        ];
+        for (engine, why) in refused {
+            assert_eq!((engine.why_not_host(), engine.default_placement()), (Some(why), Placement::Published));
+        }
     }
 }

@@ -8,7 +8,7 @@ use bollard::models::{
 use jiff::Timestamp;
 use portgate_core::cluster::{ClusterId, Provider};
 use portgate_core::mapping::Local;
-use portgate_core::status::Placement;
+use portgate_core::status::{Datapath, Placement};
 
 use crate::labels;
 use crate::published;
@@ -26,6 +26,8 @@ pub struct GateContainer {
     pub network: String,
     /// Where it runs; none if a newer version of portgate made it in a way that this one does not know.
     pub placement: Option<Placement>,
+    /// How its bytes are to travel, as it was asked for.
+    pub datapath: Datapath,
     /// The version of portgate that made it.
     pub version: String,
     /// The image's reference.
@@ -98,6 +100,7 @@ pub(super) fn from_inspection(container: ContainerInspectResponse) -> Option<Gat
         cluster: ClusterId { provider, name: label(labels::CLUSTER)? },
         network: label(labels::NETWORK)?,
         placement: placement(&label(labels::PLACEMENT)?),
+        datapath: label(labels::DATAPATH).and_then(|name| Datapath::from_name(&name)).unwrap_or(Datapath::Relay),
         version: label(labels::VERSION)?,
         image: config.image?,
         state: run_state(&state),
@@ -108,10 +111,10 @@ pub(super) fn from_inspection(container: ContainerInspectResponse) -> Option<Gat
 }
 
 fn placement(name: &str) -> Option<Placement> {
-    (name == Placement::Published.name()).then_some(Placement::Published)
+    Placement::from_name(name).filter(|placement| *placement != Placement::Process)
 }
 
-fn run_state(state: &ContainerState) -> RunState {
+pub(super) fn run_state(state: &ContainerState) -> RunState {
     match state.status {
         Some(Status::CREATED) => RunState::Created,
         Some(Status::RUNNING | Status::STOPPING) => RunState::Running,
@@ -168,6 +171,12 @@ mod tests {
         let gate = gate(r#"{"Status":"running","Running":true,"Health":{"Status":"healthy"}}"#).unwrap();
         assert_eq!((gate.state, gate.health), (RunState::Running, Some(Health::Healthy)));
         assert_eq!(gate.placement, Some(Placement::Published));
+    }
+
+    #[test]
+    fn a_gate_without_a_datapath_uses_the_relay() {
+        let state = r#"{"Status":"running","Running":true}"#;
+        assert_eq!(gate(state).unwrap().datapath, Datapath::Relay);
     }
 
     #[test]

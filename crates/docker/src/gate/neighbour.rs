@@ -55,7 +55,7 @@ impl InterfaceSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Architecture;
+    use crate::engine::{Architecture, Machine};
 
     fn settings(product: Product, api_version: &str) -> InterfaceSettings {
         InterfaceSettings::of(&EngineInfo {
@@ -66,7 +66,9 @@ mod tests {
             name: String::new(),
             product,
             rootless: false,
+            remaps_users: false,
             local: true,
+            machine: Machine::This,
         })
     }
 

@@ -6,13 +6,16 @@
 use std::io::{self, Read};
 
 use bollard::body_full;
-use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{
+    DownloadFromContainerOptionsBuilder, InspectContainerOptions, UploadToContainerOptionsBuilder,
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use portgate_core::state::GateState;
 use tar::{Archive, Builder, Header};
 
-use crate::call::{self, CHANGE, Call, is_missing};
+use crate::call::{self, CHANGE, Call, QUESTION, is_missing};
 use crate::engine::Engine;
 use crate::image::{NOBODY, STATE_DIRECTORY};
 
@@ -66,15 +69,21 @@ impl Error {
 }
 
 impl Engine {
-    /// Writes the state file of a gate that does not run.
+    /// Writes the state file of a gate that does not run, and gives it to the gate's user.
     pub async fn write_state(&self, container: &str, state: &GateState) -> Result<(), Error> {
         let json = serde_json::to_vec(state);
         let json = json.map_err(|source| Error::Encode { container: container.to_owned(), source })?;
-        let archive = pack(&file_name(container), &json);
+        let archive = pack(&file_name(container), &json, self.user(container).await?);
         let archive = archive.map_err(|source| Error::Archive { container: container.to_owned(), source })?;
         let options = UploadToContainerOptionsBuilder::new().path(STATE_DIRECTORY).build();
         let upload = self.docker.upload_to_container(container, Some(options), body_full(archive));
         Ok(Call::new("write the state of", container, CHANGE).make(upload).await?)
+    }
+
+    /// The user of a gate's process. One without capabilities cannot read another's files, even as root.
+    async fn user(&self, container: &str) -> Result<u32, call::Error> {
+        let inspection = self.docker.inspect_container(container, None::<InspectContainerOptions>);
+        Ok(user_of(Call::new("inspect container", container, QUESTION).make(inspection).await?))
     }
 
     /// Reads the state file of a gate, whether it runs or not; none if there is no file, or no gate.
@@ -97,6 +106,12 @@ impl Engine {
     }
 }
 
+/// The number at the beginning of `USER:GROUP`; nobody's where there is none.
+fn user_of(inspection: ContainerInspectResponse) -> u32 {
+    let user = inspection.config.and_then(|config| config.user).unwrap_or_default();
+    user.split(':').next().and_then(|user| user.parse().ok()).unwrap_or(NOBODY)
+}
+
 /// The path of a gate's state file, in its container.
 pub fn state_path(container: &str) -> String {
     format!("{STATE_DIRECTORY}/{}", file_name(container))
@@ -106,11 +121,11 @@ fn file_name(container: &str) -> String {
     format!("{container}.json")
 }
 
-fn pack(name: &str, content: &[u8]) -> io::Result<Bytes> {
+fn pack(name: &str, content: &[u8], owner: u32) -> io::Result<Bytes> {
     let mut header = Header::new_ustar();
     header.set_mode(MODE);
-    header.set_uid(u64::from(NOBODY));
-    header.set_gid(u64::from(NOBODY));
+    header.set_uid(u64::from(owner));
+    header.set_gid(u64::from(owner));
     header.set_mtime(0);
     header.set_size(content.len() as u64);
     let mut archive = Builder::new(Vec::new());
@@ -134,11 +149,19 @@ mod tests {
 
     #[test]
     fn the_file_belongs_to_the_gate_alone() {
-        let packed = pack("g.json", b"{}").unwrap();
+        let packed = pack("g.json", b"{}", NOBODY).unwrap();
         let mut archive = Archive::new(&packed[..]);
         let entry = archive.entries().unwrap().next().unwrap().unwrap();
         let header = entry.header();
         assert_eq!((header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap()), (0o600, 65534, 65534));
         assert_eq!(unpack(&packed).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn the_gates_user_is_a_number() {
+        let user = |config: &str| user_of(serde_json::from_str(config).unwrap());
+        assert_eq!(user(r#"{"Config":{"User":"0:0"}}"#), 0);
+        assert_eq!(user(r#"{"Config":{"User":"65534:65534"}}"#), NOBODY);
+        assert_eq!(user("{}"), NOBODY);
     }
 }

@@ -13,6 +13,9 @@ use crate::labels;
 
 const ROOT: u32 = 0;
 
+/// The mode of the state directory.
+const STATE_MODE: u32 = 0o1770;
+
 impl GateImage {
     /// The archive that `POST /images/load` takes.
     pub(super) fn archive(&self) -> io::Result<Vec<u8>> {
@@ -46,13 +49,15 @@ impl GateImage {
 }
 
 /// The file system: the executable, mount points, and the state directory, whose owner and mode a new volume takes over.
+/// A gate may be root without any right over others' files, or nobody, who is in the directory's group: either can use
+/// it. It is sticky, so that nobody cannot replace root's files.
 fn layer(executable: &[u8]) -> io::Result<Vec<u8>> {
     let mut layer = Builder::new(Vec::with_capacity(executable.len() + 16 * 1024));
     file(&mut layer, relative(EXECUTABLE), 0o755, executable)?;
     directory(&mut layer, "run/", 0o755, ROOT)?;
     directory(&mut layer, "var/", 0o755, ROOT)?;
     directory(&mut layer, "var/lib/", 0o755, ROOT)?;
-    directory(&mut layer, &format!("{}/", relative(STATE_DIRECTORY)), 0o700, NOBODY)?;
+    directory(&mut layer, &format!("{}/", relative(STATE_DIRECTORY)), STATE_MODE, NOBODY)?;
     layer.into_inner()
 }
 
@@ -64,8 +69,8 @@ fn file(archive: &mut Builder<Vec<u8>>, path: &str, mode: u32, content: &[u8]) -
     append(archive, EntryType::Regular, path, mode, ROOT, content)
 }
 
-fn directory(archive: &mut Builder<Vec<u8>>, path: &str, mode: u32, owner: u32) -> io::Result<()> {
-    append(archive, EntryType::Directory, path, mode, owner, &[])
+fn directory(archive: &mut Builder<Vec<u8>>, path: &str, mode: u32, group: u32) -> io::Result<()> {
+    append(archive, EntryType::Directory, path, mode, group, &[])
 }
 
 fn append(
@@ -73,14 +78,14 @@ fn append(
     kind: EntryType,
     path: &str,
     mode: u32,
-    owner: u32,
+    group: u32,
     content: &[u8],
 ) -> io::Result<()> {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
     header.set_mode(mode);
-    header.set_uid(u64::from(owner));
-    header.set_gid(u64::from(owner));
+    header.set_uid(u64::from(ROOT));
+    header.set_gid(u64::from(group));
     header.set_mtime(0);
     header.set_size(content.len() as u64);
     archive.append_data(&mut header, path, content)
@@ -100,12 +105,12 @@ mod tests {
         }
     }
 
-    /// One line for each entry: mode, owner, path.
+    /// One line for each entry: mode, owner, group, path.
     fn listing(archive: &[u8]) -> Vec<String> {
         let mut archive = tar::Archive::new(archive);
         let line = |header: &Header| {
-            let (mode, owner) = (header.mode().unwrap(), header.uid().unwrap());
-            format!("{mode:o} {owner} {}", header.path().unwrap().display())
+            let (mode, owner, group) = (header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap());
+            format!("{mode:o} {owner}:{group} {}", header.path().unwrap().display())
         };
         archive.entries().unwrap().map(|entry| line(entry.unwrap().header())).collect()
     }
@@ -113,7 +118,8 @@ mod tests {
     #[test]
     fn the_layer_holds_one_file_and_the_mount_points() {
         let listing = listing(&layer(b"an executable").unwrap());
-        let expected = ["755 0 portgate", "755 0 run/", "755 0 var/", "755 0 var/lib/", "700 65534 var/lib/portgate/"];
+        let expected =
+            ["755 0:0 portgate", "755 0:0 run/", "755 0:0 var/", "755 0:0 var/lib/", "1770 0:65534 var/lib/portgate/"];
         assert_eq!(listing, expected);
     }
 

@@ -6,12 +6,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bollard::Docker;
 use portgate_core::cluster::{ClusterId, Provider};
 use portgate_core::mapping::{HostAddresses, Local};
 use portgate_core::port::{Port, Protocol};
 use portgate_docker::demo::DemoContainer;
 use portgate_docker::engine::Engine;
-use portgate_docker::gate::GateSpec;
+use portgate_docker::gate::{GateForm, GateSpec};
 use portgate_docker::image::GateImage;
 use portgate_docker::settings::Settings;
 
@@ -68,7 +69,7 @@ impl Lab {
             version: "0.0.0".to_owned(),
             image: self.image.reference().to_owned(),
             volume: self.name.clone(),
-            published,
+            form: GateForm::published(published),
         }
     }
 
@@ -84,6 +85,24 @@ impl Lab {
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         };
         self.engine.start_demo_container(&self.name, &container).await.unwrap();
+    }
+
+    /// A container that runs, on the engine's own network.
+    pub(crate) async fn guest(&self) -> String {
+        let container = DemoContainer {
+            name: format!("{}-guest", self.name),
+            image: self.image.reference().to_owned(),
+            command: ["wait"].map(str::to_owned).to_vec(),
+            network: "bridge".to_owned(),
+            labels: HashMap::new(),
+        };
+        self.engine.start_demo_container(&self.name, &container).await.unwrap();
+        container.name
+    }
+
+    /// The engine's own interface, for what portgate never does.
+    pub(crate) fn docker() -> Docker {
+        Docker::connect_with_defaults().unwrap()
     }
 
     async fn clear(engine: Engine, name: String) {
