@@ -97,12 +97,17 @@ pub async fn control(socket: &Path, patience: Duration) -> Result<(), ClientErro
     joined.map(drop).map_err(|error| ClientError::Connection(error.into()))
 }
 
+/// Whether waiting does not help.
+fn is_final(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
 async fn connect(socket: &Path, patience: Duration) -> Result<UnixStream, ClientError> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
         match UnixStream::connect(socket).await {
             Ok(stream) => return Ok(stream),
-            Err(source) if tokio::time::Instant::now() >= deadline => {
+            Err(source) if is_final(&source) || tokio::time::Instant::now() >= deadline => {
                 return Err(ClientError::Connect { path: socket.to_owned(), source });
             }
             Err(_) => tokio::time::sleep(RETRY).await,

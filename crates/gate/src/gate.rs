@@ -3,43 +3,70 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use portgate_core::causes;
+use portgate_core::cluster::ClusterId;
 use portgate_core::control::{Change, Probe, Refusal, Request, Response};
-use portgate_core::mapping::{Local, Mapping, Target};
-use portgate_core::state::{GateState, NodeHost};
-use portgate_core::status::{Datapath, GateStatus, MappingState, MappingStatus, Placement};
-use portgate_core::table::{self, Addresses, Resolution, Table};
+use portgate_core::mapping::Local;
+use portgate_core::state::GateState;
+use portgate_core::table::{self, Resolution, Table};
 use portgate_relay::{Demand, Relay};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
+use crate::observer::{Observation, Observer};
+use crate::overlay::{Change as Kernel, Overlay};
+use crate::plane::Plane;
 use crate::probe::probe;
-use crate::resolve::{FRESH, resolve};
-use crate::run::{GateError, Settings};
+use crate::resolve::FRESH;
+use crate::run::GateError;
 use crate::server::Call;
+use crate::settings::{Place, Settings};
+use crate::silent::Silent;
 use crate::sockets::{self, ListenError};
 use crate::store::Store;
+use crate::worker::{Refused, Worker, WorkerEvent};
 
 /// Stands for a mapping's port where no single address of it is at fault.
 const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
+/// How often the kernel is asked whether its connections have ended, while a gate drains.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// The loop's state: what is wanted, what was observed, and what follows from both.
 pub(crate) struct Gate {
-    placement: Placement,
-    started_at: Timestamp,
+    pub(crate) place: Place,
+    pub(crate) started_at: Timestamp,
     store: Store,
-    state: GateState,
+    pub(crate) state: GateState,
     retired: bool,
-    hosts: watch::Sender<Vec<NodeHost>>,
-    addresses: Addresses,
-    looked_at: Instant,
-    table: Table,
-    demand: Arc<Demand>,
-    relay: Relay,
+    observer: Observer,
+    seen: Observation,
+    pub(crate) table: Table,
+    /// Of the table, what could not be listened for.
+    pub(crate) silent: Silent,
+    pub(crate) plane: Plane,
+    pub(crate) overlay: Overlay,
     probes: JoinSet<()>,
+    drain: Duration,
+}
+
+/// What happens to a gate by itself.
+pub(crate) enum Event {
+    /// The addresses of its nodes were seen.
+    Observed(Observation),
+    /// Its cluster is gone for good.
+    ClusterDeleted,
+    /// Something of its worker.
+    Worker(WorkerEvent),
+    /// Something of the kernel path.
+    Kernel(Kernel),
+    /// A probe is done.
+    Probed,
+    /// A port that could not be had may be free by now.
+    ListenAgain,
 }
 
 impl Gate {
@@ -47,37 +74,39 @@ impl Gate {
     pub(crate) async fn open(settings: &Settings) -> Result<Self, GateError> {
         let store = Store::new(settings.state.clone());
         let state = store.load()?.ok_or_else(|| GateError::NoState(settings.state.clone()))?;
-        let hosts = hosts(&state);
-        let addresses = resolve(&hosts).await;
         let demand = Arc::new(Demand::new(FRESH));
+        let plane = match &settings.place {
+            Place::Host(host) => {
+                Plane::Apart(Box::new(Worker::start(host.worker.clone()).await.map_err(GateError::Worker)?))
+            }
+            Place::Process | Place::Published(_) => {
+                Plane::Here(Relay::new(settings.limits.clone(), Arc::clone(&demand)))
+            }
+        };
+        let (observer, seen) = Observer::start(&settings.place, &state, demand).await;
         let mut gate = Self {
-            placement: settings.placement,
+            place: settings.place.clone(),
             started_at: Timestamp::now(),
             store,
             retired: false,
-            hosts: watch::Sender::new(hosts),
-            table: build(&state, &addresses),
+            table: build(&state, &seen),
+            silent: Silent::default(),
             state,
-            addresses,
-            looked_at: Instant::now(),
-            relay: Relay::new(settings.limits.clone(), Arc::clone(&demand)),
-            demand,
+            observer,
+            seen,
+            plane,
+            overlay: Overlay::off(&settings.place),
             probes: JoinSet::new(),
+            drain: settings.limits.drain,
         };
-        for (local, resolution) in gate.table.clone() {
-            let opened = gate.listen(&local, resolution);
-            opened.map_err(|source| GateError::Open { local, source })?;
-        }
+        gate.listen_for(gate.table.keys().cloned().collect());
+        gate.programme();
         Ok(gate)
     }
 
-    pub(crate) fn demand(&self) -> &Arc<Demand> {
-        &self.demand
-    }
-
-    /// The hosts whose addresses are to be observed.
-    pub(crate) fn hosts(&self) -> watch::Receiver<Vec<NodeHost>> {
-        self.hosts.subscribe()
+    /// Whose mappings it carries.
+    pub(crate) fn cluster(&self) -> &ClusterId {
+        &self.state.cluster
     }
 
     /// How many mappings are wanted.
@@ -85,32 +114,74 @@ impl Gate {
         self.state.mappings.len()
     }
 
-    /// Ends with the next finished probe; never, where none is under way.
-    pub(crate) async fn reap(&mut self) {
-        if self.probes.join_next().await.is_none() {
-            std::future::pending::<()>().await;
+    /// What happens next. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Event {
+        tokio::select! {
+            seen = self.observer.next() => seen.map_or(Event::ClusterDeleted, Event::Observed),
+            event = self.plane.next() => Event::Worker(event),
+            change = self.overlay.next() => Event::Kernel(change),
+            Some(_) = self.probes.join_next() => Event::Probed,
+            () = self.silent.due() => Event::ListenAgain,
         }
     }
 
-    /// Lets open connections finish, for as long as the limits allow.
-    pub(crate) async fn drain(self) {
-        self.relay.drain().await;
+    /// Takes note of what has happened. Breaks if the gate is to end.
+    pub(crate) fn take(&mut self, event: Event) -> ControlFlow<()> {
+        match event {
+            Event::Observed(seen) => self.observe(seen),
+            Event::ClusterDeleted => return ControlFlow::Break(()),
+            Event::Worker(WorkerEvent::Replaced { exit }) => {
+                tracing::warn!(exit, "the worker ended; another one serves");
+            }
+            Event::Worker(WorkerEvent::Refused(Refused { local, message })) => {
+                self.silent.insert(local, message);
+                self.apply();
+            }
+            // The engine's events tell where the nodes are, whether there is traffic or not.
+            Event::Worker(WorkerEvent::Demand(_)) => self.plane.refreshed(),
+            Event::Kernel(Kernel::Admitted) => self.apply(),
+            Event::Kernel(Kernel::Touched) => self.overlay.mend(),
+            Event::Probed => {}
+            Event::ListenAgain => self.listen_again(),
+        }
+        ControlFlow::Continue(())
     }
 
-    /// Whoever asks for the state wants that of now, though no traffic has asked for the addresses.
-    async fn look(&mut self) {
-        if self.looked_at.elapsed() >= FRESH {
-            let addresses = resolve(&hosts(&self.state)).await;
-            self.observe(addresses);
+    /// Lets open connections finish, for as long as the limits allow, and takes the rules out of the kernel.
+    pub(crate) async fn drain(mut self) {
+        let overlay = &mut self.overlay;
+        let quiet = async {
+            while overlay.is_busy() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let _ = tokio::join!(self.plane.drain(), tokio::time::timeout(self.drain, quiet));
+        self.overlay.end();
+    }
+
+    /// Takes the rules out of the kernel at once: nothing that they lead to is left.
+    pub(crate) fn abandon(&mut self) {
+        self.overlay.end();
+    }
+
+    /// Takes note of new addresses. Hosts that are not among them keep theirs, where names are looked up one by one.
+    fn observe(&mut self, seen: Observation) {
+        self.seen.update(seen);
+        self.programme();
+        self.lead(build(&self.state, &self.seen));
+        self.observer.refreshed();
+    }
+
+    /// Programmes the kernel, where that was asked for and is not done yet: the interface may just have appeared.
+    fn programme(&mut self) {
+        if self.overlay.follow(&self.place, &self.state.cluster, self.seen.bridge.as_deref()) {
+            self.apply();
         }
     }
 
-    /// Takes note of new addresses. Hosts that are not among them keep theirs.
-    pub(crate) fn observe(&mut self, addresses: Addresses) {
-        self.looked_at = Instant::now();
-        self.addresses.extend(addresses);
-        self.swap(build(&self.state, &self.addresses));
-        self.demand.refreshed();
+    /// Leads the kernel to where the table says: never for a port that another program has.
+    fn apply(&mut self) {
+        self.overlay.apply(&self.silent.without(&self.table));
     }
 
     /// Carries out a request. Breaks if the gate is to end.
@@ -118,8 +189,13 @@ impl Gate {
         let ends = matches!(request, Request::Stop);
         let response = match request {
             Request::Status => {
-                self.look().await;
-                Ok(Response::Status(self.status()))
+                if let Some(seen) = self.observer.look().await {
+                    self.observe(seen);
+                }
+                // Neither a port that is free again is told, nor every change of the kernel's settings.
+                self.listen_again();
+                self.overlay.mend();
+                Ok(Response::Status(self.status().await))
             }
             Request::Change(change) => self.change(change).await,
             Request::Retire { revision } => self.retire(revision).await,
@@ -152,37 +228,43 @@ impl Gate {
     async fn change(&mut self, change: Change) -> Result<Response, Refusal> {
         self.check_revision(change.revision)?;
         let state = self.state.changed(&change.open, &change.close, change.nodes);
-        self.look_up_new_hosts(&state).await;
-        let table = build(&state, &self.addresses);
+        self.observer.look_up_new(&state, &mut self.seen).await;
+        let table = build(&state, &self.seen);
         let mut opened = Vec::new();
-        let outcome = self.open_new(&table, &mut opened).and_then(|()| self.save(&state));
+        let outcome = self.open_new(&table, &mut opened).await.and_then(|()| self.save(&state));
         if let Err(refusal) = outcome {
-            self.close_all(&opened).await;
+            self.plane.close(&opened).await;
             return Err(refusal);
         }
-        self.hosts.send_replace(hosts(&state));
+        self.observer.follow(&state);
         self.state = state;
         let gone: Vec<Local> = self.table.keys().filter(|local| !table.contains_key(local)).cloned().collect();
-        self.close_all(&gone).await;
-        self.swap(table);
+        self.lead(table);
+        self.plane.close(&gone).await;
         tracing::info!(revision = self.state.revision, mappings = self.len(), "the mappings changed");
         Ok(self.done())
     }
 
     /// Listens for each mapping that the table has and the gate does not, and notes it in `opened`.
-    fn open_new(&mut self, table: &Table, opened: &mut Vec<Local>) -> Result<(), Refusal> {
+    async fn open_new(&mut self, table: &Table, opened: &mut Vec<Local>) -> Result<(), Refusal> {
         for (local, resolution) in table {
             if !self.table.contains_key(local) {
                 self.listen(local, resolution.clone()).map_err(|error| error.refusal(local))?;
                 opened.push(local.clone());
             }
         }
-        Ok(())
+        match self.plane.settle().await.pop() {
+            Some(Refused { local, message }) => {
+                let address = SocketAddr::new(UNSPECIFIED, local.port.number());
+                Err(Refusal::Bind { local, address, message })
+            }
+            None => Ok(()),
+        }
     }
 
     fn listen(&mut self, local: &Local, resolution: Resolution) -> Result<(), ListenError> {
-        let sockets = sockets::bind(local, self.placement)?;
-        let opened = self.relay.open(local.clone(), sockets, resolution);
+        let sockets = sockets::bind(local, self.place.placement())?;
+        let opened = self.plane.open(local, sockets, resolution);
         opened.map_err(|source| ListenError { address: SocketAddr::new(UNSPECIFIED, local.port.number()), source })
     }
 
@@ -200,33 +282,44 @@ impl Gate {
         self.store.remove().map_err(|error| Refusal::State { message: causes::line(&error) })?;
         self.retired = true;
         self.state.mappings.clear();
-        let gone: Vec<Local> = std::mem::take(&mut self.table).into_keys().collect();
-        self.close_all(&gone).await;
+        let gone: Vec<Local> = self.table.keys().cloned().collect();
+        self.lead(Table::new());
+        self.overlay.end();
+        self.plane.close(&gone).await;
         Ok(self.done())
     }
 
-    async fn close_all(&mut self, locals: &[Local]) {
-        for local in locals {
-            self.relay.close(local).await;
-        }
-    }
-
-    /// Resolves the hosts that this state has and the gate does not know yet.
-    async fn look_up_new_hosts(&mut self, state: &GateState) {
-        let mut unknown = hosts(state);
-        unknown.retain(|host| !self.addresses.contains_key(&host.name));
-        self.addresses.extend(resolve(&unknown).await);
-    }
-
     /// Leads the mappings to where this table says. What has not changed is not touched.
-    fn swap(&mut self, table: Table) {
+    fn lead(&mut self, table: Table) {
         for (local, resolution) in &table {
-            if self.table.get(local) != Some(resolution) {
-                tracing::info!(%local, leads_to = describe(resolution), "route");
-                self.relay.route(local, resolution.clone());
+            let before = self.table.get(local);
+            if before == Some(resolution) {
+                continue;
+            }
+            tracing::info!(%local, leads_to = describe(resolution), "route");
+            if before.is_some() {
+                self.plane.route(local, resolution.clone());
             }
         }
         self.table = table;
+        self.silent.retain(&self.table);
+        self.apply();
+    }
+
+    /// Listens for these mappings of the table. What cannot be had is tried again later, and disturbs no other.
+    fn listen_for(&mut self, locals: Vec<Local>) {
+        for local in locals {
+            let Some(resolution) = self.table.get(&local).cloned() else { continue };
+            if let Err(error) = self.listen(&local, resolution) {
+                self.silent.insert(local, causes::line(&error));
+            }
+        }
+    }
+
+    fn listen_again(&mut self) {
+        let silent = self.silent.take();
+        self.listen_for(silent);
+        self.apply();
     }
 
     /// Probes a mapping's backends beside the loop.
@@ -244,32 +337,6 @@ impl Gate {
         });
         Ok(())
     }
-
-    fn status(&self) -> GateStatus {
-        GateStatus {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            placement: self.placement,
-            started_at: self.started_at,
-            revision: self.state.revision,
-            mappings: self.state.mappings.iter().map(|mapping| self.mapping_status(mapping)).collect(),
-        }
-    }
-
-    fn mapping_status(&self, mapping: &Mapping) -> MappingStatus {
-        let resolution = self.table.get(&mapping.local).cloned().unwrap_or_else(|| Ok(Vec::new()));
-        let (backends, state) = match resolution {
-            Ok(backends) => (backends, MappingState::Open),
-            Err(why) => (Vec::new(), MappingState::NoBackend { why }),
-        };
-        MappingStatus {
-            local: mapping.local.clone(),
-            target: mapping.target.clone(),
-            backends,
-            datapath: Datapath::Relay,
-            state,
-            counters: self.relay.counters(&mapping.local).unwrap_or_default(),
-        }
-    }
 }
 
 /// Answers. The other side may have hung up; what it asked for is done all the same.
@@ -278,22 +345,8 @@ fn send(answer: oneshot::Sender<Response>, response: Result<Response, Refusal>) 
     ControlFlow::Continue(())
 }
 
-fn build(state: &GateState, addresses: &Addresses) -> Table {
-    let nodes: Vec<String> = state.nodes.iter().map(|node| node.name.clone()).collect();
-    table::build(&state.mappings, &nodes, addresses)
-}
-
-/// The nodes, and the other containers that targets name; those are found by their names.
-fn hosts(state: &GateState) -> Vec<NodeHost> {
-    let mut hosts = state.nodes.clone();
-    for mapping in &state.mappings {
-        if let Target::Node { container, .. } = &mapping.target
-            && !hosts.iter().any(|host| host.name == *container)
-        {
-            hosts.push(NodeHost { name: container.clone(), host: container.clone() });
-        }
-    }
-    hosts
+fn build(state: &GateState, seen: &Observation) -> Table {
+    table::build(&state.mappings, &seen.nodes, &seen.addresses)
 }
 
 fn describe(resolution: &Resolution) -> String {

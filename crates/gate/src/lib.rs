@@ -1,21 +1,37 @@
 //! The gate: the running instance that carries the mappings of one cluster.
 //!
-//! It is a loop: observe (its state file, the CLI's requests, the addresses that names resolve to), decide
-//! ([`portgate_core::table::build`]), apply (to the relay). Everything that happens is an event into that loop; nothing
+//! It is a loop: observe (its state file, the CLI's requests, what Docker or its DNS tell of the nodes), decide
+//! ([`portgate_core::table::build`]), apply (to the relay, and to the kernel over it). Everything that happens is an event into that loop; nothing
 //! else changes what the relay does.
 
+#[cfg(target_os = "linux")]
+mod admission;
 mod gate;
+mod observer;
+#[cfg(target_os = "linux")]
+mod overlay;
+#[cfg(not(target_os = "linux"))]
+#[path = "overlay_elsewhere.rs"]
+mod overlay;
+mod plane;
+mod report;
 mod resolve;
 mod run;
 mod server;
+mod settings;
+mod silent;
 mod sockets;
 mod store;
 
 pub mod client;
+pub mod leftovers;
 pub mod paths;
 pub mod probe;
+pub mod worker;
 
 pub use portgate_relay::Limits;
-pub use run::{GateError, Settings, run};
+pub use resolve::FRESH;
+pub use run::{Ending, GateError, run};
+pub use settings::{HostPlace, Place, Settings};
 pub use sockets::ListenError;
 pub use store::{Store, StoreError};

@@ -2,8 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-/// The control socket in a gate's container, on a tmpfs.
+use portgate_core::cluster::ClusterId;
+
+pub use portgate_docker::gate::{
+    GATE_DOCKER_SOCKET as ENGINE_SOCKET, HOST_RUN_DIRECTORY as HOST_DIRECTORY, SOCKET_VARIABLE,
+};
+
+/// The control socket in the container of a gate in published placement, on a tmpfs.
 pub const CONTAINER_SOCKET: &str = "/run/portgate.sock";
+
+/// The control socket of a cluster's gate in host placement: `/run/portgate/k3d-mycluster/control.sock`.
+pub fn host_socket(cluster: &ClusterId) -> PathBuf {
+    let directory = format!("{}-{}", cluster.provider, cluster.name);
+    [HOST_DIRECTORY, &directory, "control.sock"].iter().collect()
+}
 
 /// The files of one gate in process placement, in a directory of its own.
 #[derive(Clone, Debug)]

@@ -2,41 +2,27 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+use portgate_core::cluster::ClusterId;
 use portgate_core::control::Refusal;
 use portgate_core::mapping::Local;
-use portgate_core::status::Placement;
-use portgate_relay::Limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::gate::Gate;
+use crate::server;
+use crate::settings::{Place, Settings};
 use crate::sockets::ListenError;
 use crate::store::StoreError;
-use crate::{resolve, server};
 
 /// How many requests may wait for the loop.
 const CALLS: usize = 16;
 
 /// How long a gate that ends waits for those who ask it something to read the answer and hang up.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// What a gate needs to know to start.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where it runs.
-    pub placement: Placement,
-    /// Its state file.
-    pub state: PathBuf,
-    /// Its control socket.
-    pub socket: PathBuf,
-    /// The relay's limits.
-    pub limits: Limits,
-}
 
 /// A gate could not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +33,9 @@ pub enum GateError {
     /// There is no state file, and so nothing to do.
     #[error("the state file {0} does not exist")]
     NoState(PathBuf),
-    /// A mapping cannot be opened.
-    #[error("cannot open {local}")]
-    Open {
-        /// The mapping.
-        local: Local,
-        /// Why.
-        #[source]
-        source: ListenError,
-    },
+    /// The process that relays cannot be started.
+    #[error("cannot start the worker")]
+    Worker(#[source] io::Error),
     /// The control socket cannot be listened on.
     #[error("cannot listen on the control socket {path}")]
     Socket {
@@ -70,44 +50,61 @@ pub enum GateError {
     Signals(#[source] io::Error),
 }
 
-/// Runs a gate until SIGTERM, SIGINT or [`Request::Stop`](portgate_core::control::Request::Stop), then drains it.
+/// Runs a gate until SIGTERM, SIGINT or [`Request::Stop`](portgate_core::control::Request::Stop), then drains it. In
+/// host placement it ends as well when its cluster is deleted; what is said then is [`Ending::ClusterDeleted`].
 ///
 /// The control socket appears once every wanted mapping listens.
-pub async fn run(settings: Settings) -> Result<(), GateError> {
+pub async fn run(settings: Settings) -> Result<Ending, GateError> {
     raise_descriptor_limit();
     let mut signals = Signals::new().map_err(GateError::Signals)?;
     let mut gate = Gate::open(&settings).await?;
     let socket_error = |source| GateError::Socket { path: settings.socket.clone(), source };
-    let listener = server::listen(&settings.socket).map_err(socket_error)?;
+    let model = match &settings.place {
+        Place::Host(host) => Some(host.engine.as_path()),
+        Place::Process | Place::Published(_) => None,
+    };
+    let listener = server::listen(&settings.socket, model).map_err(socket_error)?;
 
     let (calls, mut called) = mpsc::channel(CALLS);
-    let (looks, mut looked) = mpsc::channel(1);
     let mut server = JoinSet::new();
     server.spawn(server::serve(listener, calls));
-    let mut resolver = JoinSet::new();
-    resolver.spawn(resolve::follow(Arc::clone(gate.demand()), gate.hosts(), looks));
     tracing::info!(mappings = gate.len(), "the gate is open");
 
-    loop {
+    let ending = loop {
         tokio::select! {
             Some(call) = called.recv() => {
                 if gate.answer(call).await.is_break() {
-                    break;
+                    break Ending::Asked;
                 }
             }
-            Some(addresses) = looked.recv() => gate.observe(addresses),
-            () = gate.reap() => {}
-            () = signals.next() => break,
+            event = gate.next() => {
+                if gate.take(event).is_break() {
+                    break Ending::ClusterDeleted(gate.cluster().clone());
+                }
+            }
+            () = signals.next() => break Ending::Asked,
         }
+    };
+    tracing::info!(?ending, "the gate closes");
+    if ending != Ending::Asked {
+        gate.abandon();
     }
-    tracing::info!("the gate closes");
     // Nobody is to find a socket that no longer answers; one that is gone already is just as good.
-    let _ = std::fs::remove_file(&settings.socket);
+    server::remove(&settings.socket);
     // The server ends once nobody takes its calls, and every answer is written; unless the other side does not read.
     drop(called);
     let last_words = tokio::time::timeout(LAST_WORDS, server.join_next());
     tokio::join!(gate.drain(), async { last_words.await.map(drop).unwrap_or_default() });
-    Ok(())
+    Ok(ending)
+}
+
+/// Why a gate has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By a signal or a request.
+    Asked,
+    /// Its cluster has no container any more.
+    ClusterDeleted(ClusterId),
 }
 
 /// Each connection takes two descriptors. Engines start containers with a low soft limit and a high hard one.

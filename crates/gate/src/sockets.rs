@@ -41,7 +41,7 @@ fn addresses(local: &Local, placement: Placement) -> Vec<SocketAddr> {
             let port = local.port.number();
             vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
         }
-        Placement::Process => local.sockets().collect(),
+        Placement::Host | Placement::Process => local.sockets().collect(),
     }
 }
 

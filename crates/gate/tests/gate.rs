@@ -13,7 +13,7 @@ use portgate_core::status::{GateStatus, MappingState, Placement};
 use portgate_core::table::NoBackend;
 use portgate_gate::client::{ClientError, Session, health};
 use portgate_gate::paths::ProcessPaths;
-use portgate_gate::{GateError, Limits, Settings, Store, run};
+use portgate_gate::{Ending, GateError, Limits, Place, Settings, Store, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinHandle;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A gate, and the directory of its files.
 struct Running {
     directory: tempfile::TempDir,
-    task: JoinHandle<Result<(), GateError>>,
+    task: JoinHandle<Result<Ending, GateError>>,
     session: Session<UnixStream>,
 }
 
@@ -41,7 +41,7 @@ async fn start(directory: tempfile::TempDir) -> Running {
     let paths = paths(&directory);
     let (state, socket) = (paths.state(), paths.socket());
     let limits = Limits::default();
-    let task = tokio::spawn(run(Settings { placement: Placement::Process, state, socket, limits }));
+    let task = tokio::spawn(run(Settings { place: Place::Process, state, socket, limits }));
     let session = Session::connect(&paths.socket(), PATIENCE).await.unwrap();
     Running { directory, task, session }
 }
@@ -238,6 +238,6 @@ async fn a_gate_without_a_state_file_does_not_start() {
     let directory = tempfile::tempdir().unwrap();
     let paths = paths(&directory);
     let (state, socket) = (paths.state(), paths.socket());
-    let settings = Settings { placement: Placement::Process, state, socket, limits: Limits::default() };
+    let settings = Settings { place: Place::Process, state, socket, limits: Limits::default() };
     assert!(matches!(run(settings).await, Err(GateError::NoState(_))));
 }

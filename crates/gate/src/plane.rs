@@ -1,0 +1,88 @@
+//! The relay, wherever it runs: in this process, or in an unprivileged one.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use portgate_core::mapping::Local;
+use portgate_core::status::Counters;
+use portgate_core::table::Resolution;
+use portgate_relay::{Bound, Relay};
+
+use crate::worker::{Refused, Worker, WorkerEvent};
+
+/// The userspace data plane of a gate.
+pub(crate) enum Plane {
+    /// This process has no right that traffic could abuse.
+    Here(Relay),
+    /// This process is a supervisor, which never touches traffic.
+    Apart(Box<Worker>),
+}
+
+impl Plane {
+    /// Serves all of `sockets` with one route and one set of counters.
+    pub(crate) fn open(&mut self, local: &Local, sockets: Vec<Bound>, resolution: Resolution) -> io::Result<()> {
+        match self {
+            Self::Here(relay) => relay.open(local.clone(), sockets, resolution),
+            Self::Apart(worker) => worker.open(local.clone(), sockets, resolution),
+        }
+    }
+
+    /// Waits until the mappings that were opened are served, and returns those that could not be: they are closed.
+    pub(crate) async fn settle(&mut self) -> Vec<Refused> {
+        match self {
+            Self::Here(_) => Vec::new(),
+            Self::Apart(worker) => worker.settle().await,
+        }
+    }
+
+    /// Leads a mapping to other backends from now on.
+    pub(crate) fn route(&mut self, local: &Local, resolution: Resolution) {
+        match self {
+            Self::Here(relay) => relay.route(local, resolution),
+            Self::Apart(worker) => worker.route(local, resolution),
+        }
+    }
+
+    /// Closes mappings. When it returns, their ports are free.
+    pub(crate) async fn close(&mut self, locals: &[Local]) {
+        match self {
+            Self::Here(relay) => {
+                for local in locals {
+                    relay.close(local).await;
+                }
+            }
+            Self::Apart(worker) => worker.close(locals).await,
+        }
+    }
+
+    /// What each of these mappings carried.
+    pub(crate) async fn counters(&mut self, locals: impl Iterator<Item = &Local>) -> BTreeMap<Local, Counters> {
+        match self {
+            Self::Here(relay) => locals.filter_map(|local| Some((local.clone(), relay.counters(local)?))).collect(),
+            Self::Apart(worker) => worker.counters().await,
+        }
+    }
+
+    /// Where the nodes are is known as well as it can be. A worker that asked for it goes on.
+    pub(crate) fn refreshed(&mut self) {
+        if let Self::Apart(worker) = self {
+            worker.refreshed();
+        }
+    }
+
+    /// What happens to a worker; never anything where there is none. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> WorkerEvent {
+        match self {
+            Self::Here(_) => std::future::pending().await,
+            Self::Apart(worker) => worker.next().await,
+        }
+    }
+
+    /// Lets open connections finish, for as long as the limits allow.
+    pub(crate) async fn drain(self) {
+        match self {
+            Self::Here(relay) => relay.drain().await,
+            Self::Apart(worker) => worker.drain().await,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The relay in a process of its own, without rights.
+//!
+//! The *supervisor*, this side, has rights and never touches traffic: it binds the listening sockets and keeps them.
+//! The *worker* is a child process that gets copies of their descriptors over a Unix socket, and relays bytes with
+//! [`portgate_relay::Relay`]. It runs as another user, without capabilities, and cannot get any. If it dies, the
+//! sockets stay open in the supervisor, so that connections wait in their backlogs until a new worker takes them.
+//!
+//! The socket is the only tie: a worker ends when its socket does. The supervisor has no right to signal another user's
+//! process, and so a parent-death signal would not arrive, either. What comes from a worker is checked and bounded, and
+//! can harm nothing but the mappings that it serves.
+
+#[cfg(target_os = "linux")]
+mod channel;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod message;
+#[cfg(target_os = "linux")]
+mod process;
+#[cfg(target_os = "linux")]
+mod restarts;
+#[cfg(target_os = "linux")]
+mod rounds;
+#[cfg(target_os = "linux")]
+mod supervisor;
+#[cfg(target_os = "linux")]
+mod tally;
+#[cfg(target_os = "linux")]
+mod work;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portgate_core::mapping::Local;
+use portgate_relay::{Limits, Urgency};
+use serde::{Deserialize, Serialize};
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{Worker, WorkerError, work};
+#[cfg(target_os = "linux")]
+pub use supervisor::Worker;
+#[cfg(target_os = "linux")]
+pub use work::{WorkerError, work};
+
+/// How to start a worker, and how it is to work.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// The program that calls [`work`]; `/proc/self/exe` for the one that runs. `identity` must be allowed to execute
+    /// it.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Who it becomes; `None` leaves it the user that it is started by. A worker that was given an identity refuses to
+    /// work if it has any right left.
+    pub identity: Option<Identity>,
+    /// The relay's limits.
+    pub limits: Limits,
+    /// Set, if addresses are looked up on demand: a demand of the worker becomes [`WorkerEvent::Demand`], and a new
+    /// connection waits, for 50 ms at most, if the last [`Worker::refreshed`] is longer ago than this.
+    /// If nobody answers demands, a connection that every backend refuses is reset only after
+    /// [`Limits::connect_timeout`], in the hope of new addresses.
+    pub freshness: Option<Duration>,
+}
+
+/// A user and a group, without supplementary groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+impl Identity {
+    /// The one that owns nothing: 65534 is the kernel's overflow id, everywhere called `nobody`.
+    pub const NOBODY: Self = Self { uid: 65534, gid: 65534 };
+}
+
+/// What happened to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerEvent {
+    /// A worker ended, and another has taken its place, its open mappings, and none of its connections.
+    Replaced {
+        /// How the first one ended.
+        exit: String,
+    },
+    /// The relay wants to know current addresses: [`Worker::refreshed`] is the answer, after the new routes.
+    Demand(Urgency),
+    /// A mapping is closed again, since the worker could not take it.
+    Refused(Refused),
+}
+
+/// A mapping that the worker could not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("the worker cannot serve {local}: {message}")]
+pub struct Refused {
+    /// The mapping. Nothing listens for it any more.
+    pub local: Local,
+    /// Why, in the worker's words.
+    pub message: String,
+}
