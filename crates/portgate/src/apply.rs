@@ -8,15 +8,18 @@ use portgate_core::control::{Change, Refusal, Request};
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::Step;
 use portgate_core::state::{GateState, NodeHost};
+use portgate_core::status::Placement;
 use portgate_docker::engine::Engine;
-use portgate_docker::gate::{self as containers, GateSpec};
+use portgate_docker::gate::{self as containers, GateContainer, GateSpec};
 use portgate_docker::{call, labels};
 use portgate_gate::client::ClientError;
 
 use crate::failure::Failure;
 use crate::gates::{Control, VERSION};
 use crate::interrupt::Interrupt;
+use crate::site::Site;
 use crate::view;
+use crate::{host_port, leftovers};
 
 /// The network whose containers Docker's DNS does not know: the engine's default bridge.
 const NETWORK_WITHOUT_DNS: &str = "bridge";
@@ -46,8 +49,43 @@ pub(crate) struct Ground {
     pub(crate) network: String,
     /// The gate's image.
     pub(crate) image: String,
+    /// Where the gates run.
+    pub(crate) site: Site,
     /// The cluster's nodes, where they were looked up just now.
     pub(crate) nodes: Option<Vec<NodeHost>>,
+}
+
+impl Ground {
+    /// What a gate's container is to be.
+    pub(crate) fn spec(&self, engine: &Engine, gate: &str, published: Vec<Local>) -> Result<GateSpec, Failure> {
+        Ok(GateSpec {
+            name: gate.to_owned(),
+            cluster: self.cluster.clone(),
+            network: self.network.clone(),
+            version: VERSION.to_owned(),
+            image: self.image.clone(),
+            volume: volume(&self.cluster),
+            form: self.site.form(engine, &self.cluster, published)?,
+        })
+    }
+
+    /// Makes a gate's container anew, on this ground. What it carries is in the volume, and survives.
+    pub(crate) async fn replace(&self, engine: &Engine, old: &GateContainer) -> Result<(), Failure> {
+        let spec = self.spec(engine, &old.name, old.published.clone())?;
+        engine.stop(&old.name, GRACE).await?;
+        engine.remove(&old.name, false).await?;
+        engine.create_gate(&spec).await?;
+        // The file is to belong to the user that the gate is now.
+        if let Some(state) = engine.read_state(&old.name).await? {
+            engine.write_state(&old.name, &state).await?;
+        }
+        Ok(engine.start(&old.name).await?)
+    }
+
+    /// A conversation with one of the gates.
+    pub(crate) async fn control(&self, engine: &Engine, gate: &str) -> Result<Control, Failure> {
+        Control::of_container(engine, &self.cluster, self.site.placement, gate).await
+    }
 }
 
 /// One undertaking: its steps leave behind how to undo them.
@@ -70,6 +108,10 @@ impl<'a> Undertaking<'a> {
         Self { engine, interrupt, ground, undo: Vec::new() }
     }
 
+    pub(crate) fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
     /// Carries out the steps, all of them or none.
     pub(crate) async fn carry_out(&mut self, steps: &[Step]) -> Result<(), Failure> {
         for step in steps {
@@ -87,7 +129,7 @@ impl<'a> Undertaking<'a> {
 
     async fn step(&mut self, step: &Step) -> Result<(), Failure> {
         match step {
-            Step::Create { gate, open } => self.create(gate, open).await,
+            Step::Create { gate, open, .. } => self.create(gate, open).await,
             Step::Change { gate, revision, open, close } => self.change(gate, *revision, open, close).await,
             Step::Remove { gate, revision, .. } => self.retire(gate, *revision).await,
         }
@@ -104,16 +146,8 @@ impl<'a> Undertaking<'a> {
         if self.engine.ensure_volume(&volume, volume_labels).await? {
             self.undo.push(Undo::RemoveVolume(volume.clone()));
         }
-        let spec = GateSpec {
-            name: gate.to_owned(),
-            cluster: id.clone(),
-            network: self.ground.network.clone(),
-            version: VERSION.to_owned(),
-            image: self.ground.image.clone(),
-            volume,
-            published: open.iter().map(|mapping| mapping.local.clone()).collect(),
-        };
-        self.engine.create_gate(&spec).await?;
+        let published = open.iter().map(|mapping| mapping.local.clone()).collect();
+        self.engine.create_gate(&self.ground.spec(self.engine, gate, published)?).await?;
         self.undo.push(Undo::RemoveContainer(gate.to_owned()));
         let state = GateState::new(id, self.ground.nodes.clone().unwrap_or_default(), open.to_vec());
         self.engine.write_state(gate, &state).await?;
@@ -128,7 +162,12 @@ impl<'a> Undertaking<'a> {
             close: close.iter().map(|mapping| mapping.local.clone()).collect(),
             nodes: self.ground.nodes.clone(),
         };
-        Control::exec(self.engine, gate).await?.request(&Request::Change(change)).await?;
+        let changed = self.ground.control(self.engine, gate).await?.request(&Request::Change(change)).await;
+        if let Err(Failure::Client(ClientError::Refused(Refusal::Bind { .. }))) = changed {
+            // Who holds the port says more than that it is taken.
+            host_port::check(self.engine, open).await?;
+        }
+        changed?;
         let locals = open.iter().map(|mapping| mapping.local.clone()).collect();
         self.undo.push(Undo::Close { gate: gate.to_owned(), locals });
         Ok(())
@@ -136,8 +175,16 @@ impl<'a> Undertaking<'a> {
 
     /// Removes a gate once it has agreed that this is its end. The cluster's volume goes with the last gate.
     async fn retire(&mut self, gate: &str, revision: u64) -> Result<(), Failure> {
-        Control::exec(self.engine, gate).await?.request(&Request::Retire { revision }).await?;
+        self.ground.control(self.engine, gate).await?.request(&Request::Retire { revision }).await?;
+        let in_host = self.ground.site.placement == Placement::Host;
+        if in_host {
+            // It takes its control socket along.
+            self.engine.stop(gate, GRACE).await?;
+        }
         self.engine.remove(gate, true).await?;
+        if in_host {
+            leftovers::sweep(self.engine, &self.ground.cluster, &self.ground.network, &self.ground.image).await?;
+        }
         if self.engine.gates(Some(&self.ground.cluster)).await?.is_empty() {
             self.engine.remove_volume(&volume(&self.ground.cluster)).await?;
         }
@@ -159,7 +206,7 @@ impl<'a> Undertaking<'a> {
     }
 
     async fn close_again(&self, gate: &str, locals: Vec<Local>) -> Result<(), Failure> {
-        let mut control = Control::exec(self.engine, gate).await?;
+        let mut control = self.ground.control(self.engine, gate).await?;
         let revision = control.status().await?.revision;
         let change = Change { revision, open: Vec::new(), close: locals, nodes: None };
         control.request(&Request::Change(change)).await.map(drop)

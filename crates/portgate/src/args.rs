@@ -1,16 +1,23 @@
 //! What can be typed.
 
+mod choices;
+mod gate;
+mod values;
+
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use portgate_core::spec::{PortSpec, Selector};
 
-use crate::demo_node::Ports;
+pub(crate) use choices::{
+    ClusterArguments, DatapathArgument, Format, ImageArguments, OutputArguments, PlacementArgument,
+};
+pub(crate) use gate::GateCommand;
+use values::{duration, moment, port_spec, selector};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -86,6 +93,17 @@ Examples:
 Examples:
   portgate restart                  after an upgrade of portgate, or a new node")]
     Restart(RestartArguments),
+    /// Move a cluster's ports to another placement or datapath
+    ///
+    /// A cluster's gate stays where it was made until `portgate migrate` or `portgate down`. The ways to all targets
+    /// are proven from the new gate first; then the gates that run now are replaced one after the other, and their
+    /// ports proven again. Connections through a port break when it moves.
+    #[command(after_help = "\
+Examples:
+  portgate migrate                  to host placement, where ports are live and the kernel carries them
+  portgate migrate --placement published
+  portgate migrate --datapath relay")]
+    Migrate(MigrateArguments),
     /// Close every port of a cluster, and remove its gates and their volume
     #[command(after_help = "\
 Examples:
@@ -157,7 +175,13 @@ pub(crate) struct OpenArguments {
     /// Return as soon as the ports are open, without testing them
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// Open more than 256 ports at once
+    /// Where the cluster's gate is to run, if it has none yet [default: host, where that can be]
+    #[arg(long, value_name = "PLACEMENT", env = "PORTGATE_PLACEMENT")]
+    pub(crate) placement: Option<PlacementArgument>,
+    /// How bytes are to travel, if the cluster has no gate yet [default: kernel in host placement, else relay]
+    #[arg(long, value_name = "DATAPATH", env = "PORTGATE_DATAPATH")]
+    pub(crate) datapath: Option<DatapathArgument>,
+    /// Open more than 256 ports at once in published placement
     #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -171,8 +195,8 @@ pub(crate) struct OpenArguments {
 /// Close ports
 ///
 /// A PORT is the near end of an open port: `[ADDRESS:]PORT[-LAST][/PROTOCOL]`. What is not said matches everything.
-/// Connections through a closed port end; those of other ports go on. Docker keeps a closed port reserved for its gate
-/// until the gate's last port closes; `portgate open` can open it there again.
+/// Connections through a closed port end; those of other ports go on. In published placement Docker keeps a closed port
+/// reserved for its gate until the gate's last port closes; `portgate open` can open it there again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -267,108 +291,29 @@ pub(crate) struct RestartArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct MigrateArguments {
+    /// Where the cluster's ports are to be carried [default: host, where that can be]
+    #[arg(long, value_name = "PLACEMENT", env = "PORTGATE_PLACEMENT")]
+    pub(crate) placement: Option<PlacementArgument>,
+    /// How bytes are to travel [default: kernel in host placement, else relay]
+    #[arg(long, value_name = "DATAPATH", env = "PORTGATE_DATAPATH")]
+    pub(crate) datapath: Option<DatapathArgument>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) image: ImageArguments,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
     /// Remove what the demo made
     #[arg(long)]
     pub(crate) down: bool,
     #[command(flatten)]
     pub(crate) image: ImageArguments,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ImageArguments {
-    /// The gate's image, instead of one that is made from this executable
-    #[arg(long, value_name = "REF")]
-    pub(crate) image: Option<String>,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct ClusterArguments {
-    /// The cluster; needed where several could be meant
-    #[arg(short, long, value_name = "NAME", env = "PORTGATE_CLUSTER")]
-    pub(crate) cluster: Option<String>,
-    /// A Docker network instead of a cluster; every running container on it is a node
-    #[arg(long, value_name = "NAME")]
-    pub(crate) network: Option<String>,
-}
-
-impl ClusterArguments {
-    /// The cluster's name; an empty one, as an empty variable makes it, is none.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.cluster.as_deref().filter(|name| !name.is_empty())
-    }
-}
-
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct OutputArguments {
-    /// How to print
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Columns for people
-    Table,
-    /// More columns
-    Wide,
-    /// One JSON document
-    Json,
-    /// One YAML document
-    Yaml,
-    /// Names only, a line each
-    Name,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum GateCommand {
-    /// Carry mappings until SIGTERM
-    Run {
-        /// As the gate in the container of this name
-        #[arg(long, required_unless_present = "process")]
-        name: Option<String>,
-        /// As a plain process, with its files in this directory
-        #[arg(long, value_name = "DIRECTORY", conflicts_with = "name")]
-        process: Option<PathBuf>,
-        /// Serve a demo's node as well
-        #[arg(long, requires = "process")]
-        demo_node: Option<Ports>,
-    },
-    /// Join standard input and output with the control socket
-    Control {
-        #[arg(long, default_value = portgate_gate::paths::CONTAINER_SOCKET)]
-        socket: PathBuf,
-    },
-    /// Succeed if the gate answers
-    Health {
-        #[arg(long, default_value = portgate_gate::paths::CONTAINER_SOCKET)]
-        socket: PathBuf,
-    },
-    /// Serve echo (TCP and UDP) and HTTP, as the node of a demo
-    Node { ports: Ports },
-}
-
-/// clap prints one text only: the hint goes with the error.
-fn port_spec(text: &str) -> Result<PortSpec, String> {
-    PortSpec::parse(text).map_err(|error| format!("{error}\nhint: {}", error.hint()))
-}
-
-fn selector(text: &str) -> Result<Selector, String> {
-    Selector::parse(text).map_err(|error| format!("{error}\nhint: {}", error.selector_hint()))
-}
-
-/// `500ms`, `2s`, `1m30s`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| duration.try_into().ok());
-    duration.ok_or_else(|| "not a duration: write it as 500ms, 2s or 1m30s".to_owned())
-}
-
-/// A time, or a duration before now.
-fn moment(text: &str) -> Result<jiff::Timestamp, String> {
-    match duration(text) {
-        Ok(ago) => jiff::Timestamp::now().checked_sub(ago).map_err(|error| error.to_string()),
-        Err(_) => text.parse().map_err(|_| "neither a duration (10m) nor a time (2026-01-31T12:00:00Z)".to_owned()),
-    }
 }
 
 #[cfg(test)]
@@ -380,20 +325,5 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_are_written_as_in_kubectl() {
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert!(duration("-1s").is_err() && duration("soon").is_err());
-    }
-
-    #[test]
-    fn moments_are_times_or_durations_before_now() {
-        assert_eq!(moment("2026-01-31T12:00:00Z").unwrap().to_string(), "2026-01-31T12:00:00Z");
-        let ten_minutes_ago = jiff::Timestamp::now().checked_sub(Duration::from_mins(10)).unwrap();
-        assert!(moment("10m").unwrap().duration_since(ten_minutes_ago).abs() < jiff::SignedDuration::from_secs(5));
-        assert!(moment("yesterday").is_err());
     }
 }

@@ -4,13 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 
 use portgate_core::cluster::Provider;
-use portgate_core::mapping::Local;
+use portgate_core::mapping::{Local, Target};
 use portgate_core::plan::Conflict;
 use portgate_core::spec::{Selector, Unsupported};
+use portgate_docker::engine::NoHost;
 use portgate_docker::{call, clusters, engine, gate as gates, image};
 use portgate_gate::client::ClientError;
+use portgate_gate::leftovers;
+use portgate_gate::worker::WorkerError;
 use portgate_gate::{GateError, StoreError};
 
+use crate::site::Site;
 use crate::view;
 
 /// Why a command failed.
@@ -39,9 +43,19 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    Worker(#[from] WorkerError),
+    #[error(transparent)]
+    Leftovers(#[from] leftovers::Error),
+    #[error(transparent)]
+    Sweep(#[from] gates::SweepError),
+    #[error(transparent)]
     Unsupported(#[from] Unsupported),
     #[error(transparent)]
     Conflict(#[from] Conflict),
+    #[error("host placement cannot be had: {0}")]
+    NoHostPlacement(NoHost),
+    #[error("the ports of cluster {cluster} are in {} placement, with the {} datapath", site.placement, site.datapath.name())]
+    OtherSite { cluster: String, site: Site },
     #[error("there is no running cluster")]
     NoCluster,
     #[error("there are several clusters: {}", names.join(", "))]
@@ -80,6 +94,8 @@ pub(crate) enum Failure {
     Unproven { broken: usize, opened: usize },
     #[error("{broken} of {} cannot be reached", view::count(*tested, "port"))]
     Broken { broken: usize, tested: usize },
+    #[error("{target} cannot be reached from the new gate: {why}")]
+    WorseThanBefore { target: Target, why: String },
     #[error("gate {gate} ended at once{}", if said.is_empty() { String::new() } else { format!(": {said}") })]
     GateEnded { gate: String, said: String },
     #[error("gate {gate} is a process, which cannot be started again")]
@@ -143,6 +159,11 @@ impl Failure {
 
     fn own_hint(&self) -> String {
         match self {
+            Self::WorseThanBefore { .. } => "the ports are where they were; `portgate test` tries them".to_owned(),
+            Self::NoHostPlacement(_) => "`--placement published` works with every engine".to_owned(),
+            Self::OtherSite { .. } => {
+                "leave --placement and --datapath away, or move them all with `portgate migrate`".to_owned()
+            }
             Self::NoCluster => "`portgate clusters` lists all; `--network NAME` takes any Docker network; \
                                 `portgate demo` makes a cluster to try"
                 .to_owned(),

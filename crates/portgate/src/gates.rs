@@ -8,12 +8,12 @@ use portgate_core::control::{Request, Response};
 use portgate_core::mapping::Mapping;
 use portgate_core::plan::RunningGate;
 use portgate_core::state::GateState;
-use portgate_core::status::{Counters, Datapath, GateStatus, MappingState, MappingStatus, Placement};
+use portgate_core::status::{Counters, Datapath, GateStatus, MappingState, MappingStatus, Placement, RelayReason};
 use portgate_docker::engine::Engine;
 use portgate_docker::gate::{self as containers, GateContainer, RunState};
 use portgate_gate::Store;
 use portgate_gate::client::{ClientError, Session};
-use portgate_gate::paths::ProcessPaths;
+use portgate_gate::paths::{ProcessPaths, host_socket};
 use semver::Version;
 use tokio::net::UnixStream;
 
@@ -56,7 +56,7 @@ impl Gate {
     }
 
     /// The cluster's network; a process needs none.
-    fn network(&self) -> Option<&String> {
+    pub(crate) fn network(&self) -> Option<&String> {
         match self {
             Self::Container(container) => Some(&container.network),
             Self::Process { .. } => None,
@@ -78,7 +78,8 @@ impl Gate {
         };
         let mapping = |status: &MappingStatus| Mapping { local: status.local.clone(), target: status.target.clone() };
         let mappings = status.mappings.iter().map(mapping).collect();
-        RunningGate { name: self.name().to_owned(), revision: status.revision, published, mappings }
+        let (name, placement) = (self.name().to_owned(), self.placement());
+        RunningGate { name, placement, revision: status.revision, published, mappings }
     }
 
     /// An error if the gate is of a newer version, whose state and messages this one may not understand.
@@ -226,7 +227,12 @@ impl Report {
             word(container.state).to_owned()
         };
         let engine = engine.ok_or(Failure::NoCluster)?;
-        Ok(Contents::Stopped { state: engine.read_state(&container.name).await?, word })
+        // A container that is being removed has no files any more, and no other gate suffers from that.
+        let (state, word) = match engine.read_state(&container.name).await {
+            Ok(state) => (state, word),
+            Err(failure) => (None, format!("{word} ({failure})")),
+        };
+        Ok(Contents::Stopped { state, word })
     }
 
     /// The gate's mappings; those of a stopped gate have no backend and no traffic.
@@ -264,6 +270,7 @@ fn stopped(mapping: &Mapping) -> MappingStatus {
         target: mapping.target.clone(),
         backends: Vec::new(),
         datapath: Datapath::Relay,
+        relay_because: Some(RelayReason::Stopped),
         state: MappingState::Stopped,
         counters: Counters::default(),
     }
@@ -283,13 +290,27 @@ impl Control {
             (Gate::Process { paths, .. }, _) => {
                 Ok(Self::Socket(Box::new(Session::connect(&paths.socket(), SOCKET_PATIENCE).await?)))
             }
-            (Gate::Container(container), Some(engine)) => Self::exec(engine, &container.name).await,
+            (Gate::Container(container), Some(engine)) => {
+                Self::of_container(engine, &container.cluster, gate.placement(), &container.name).await
+            }
             (Gate::Container(_), None) => Err(Failure::NoCluster),
         }
     }
 
-    /// A conversation with the gate in the container of this name.
-    pub(crate) async fn exec(engine: &Engine, container: &str) -> Result<Self, Failure> {
+    /// A conversation with the gate in the container of this name: over its socket, where that is on this machine and
+    /// this user may use it, else through `docker exec`.
+    pub(crate) async fn of_container(
+        engine: &Engine,
+        cluster: &ClusterId,
+        placement: Placement,
+        container: &str,
+    ) -> Result<Self, Failure> {
+        if placement == Placement::Host
+            && engine.endpoint().is_local()
+            && let Ok(session) = Session::connect(&host_socket(cluster), SOCKET_PATIENCE).await
+        {
+            return Ok(Self::Socket(Box::new(session)));
+        }
         Ok(Self::Exec(Box::new(Session::new(engine.control(container).await?))))
     }
 

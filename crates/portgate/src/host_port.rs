@@ -5,9 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use portgate_core::mapping::{HostAddresses, Local, Mapping};
 use portgate_core::port::Protocol;
+use portgate_core::status::Placement;
 use portgate_docker::engine::Engine;
+use portgate_docker::gate::RunState;
 
 use crate::failure::Failure;
+use crate::gates::Control;
 
 /// Tries to listen on every local end, for a moment. The first that cannot be had is the error.
 ///
@@ -48,10 +51,13 @@ fn listen(address: SocketAddr, protocol: Protocol) -> io::Result<()> {
     }
 }
 
-/// The container that publishes the port, else the process that listens on it.
+/// The container that publishes the port, or the gate in the host's network that has it, else the process that listens.
 async fn holder(engine: &Engine, local: &Local, address: SocketAddr) -> Result<String, Failure> {
     if let Some(container) = engine.publisher_of(local).await? {
         return Ok(format!("container {container}"));
+    }
+    if let Some(gate) = gate_of(engine, local).await? {
+        return Ok(format!("container {gate}"));
     }
     let protocol = match local.protocol {
         Protocol::Tcp => listeners::Protocol::TCP,
@@ -62,6 +68,22 @@ async fn holder(engine: &Engine, local: &Local, address: SocketAddr) -> Result<S
         |_| "a process of another user".to_owned(),
         |process| format!("process {} (pid {})", process.name, process.pid),
     ))
+}
+
+/// The gate in the host's network that has a mapping there. One that does not answer is passed over.
+async fn gate_of(engine: &Engine, local: &Local) -> Result<Option<String>, Failure> {
+    for gate in engine.gates(None).await? {
+        if gate.placement != Some(Placement::Host) || gate.state != RunState::Running {
+            continue;
+        }
+        let control = Control::of_container(engine, &gate.cluster, Placement::Host, &gate.name).await;
+        let Ok(mut control) = control else { continue };
+        let Ok(status) = control.status().await else { continue };
+        if status.mappings.iter().any(|mapping| mapping.local.overlaps(local)) {
+            return Ok(Some(gate.name));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -11,10 +11,13 @@ mod failure;
 mod gates;
 mod host_port;
 mod interrupt;
+mod leftovers;
+mod migration;
 mod opening;
 mod packed;
 mod process_gate;
 mod removal;
+mod site;
 mod trial;
 mod view;
 
@@ -50,6 +53,7 @@ async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Open(arguments) => command::open(arguments, &interrupt).await,
         Command::Close(arguments) => command::close(arguments, &interrupt).await,
+        Command::Migrate(arguments) => command::migrate(arguments, &interrupt).await,
         Command::Restart(arguments) => command::restart(arguments, &interrupt).await,
         Command::Down(arguments) => command::down(arguments, &interrupt).await,
         Command::Demo(arguments) => command::demo(arguments, &interrupt).await,

@@ -6,14 +6,16 @@ use jiff::{SignedDuration, Timestamp};
 use portgate_core::cluster::Cluster;
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::{self, RunningGate, Step};
-use portgate_docker::engine::{Engine, EngineInfo};
+use portgate_core::status::{Datapath, Placement};
+use portgate_docker::engine::Engine;
 use portgate_docker::gate::{GateContainer, RunState};
 
 use crate::apply::{Ground, Undertaking, lost_a_race, node_hosts};
-use crate::args::ImageArguments;
+use crate::args::{DatapathArgument, ImageArguments, PlacementArgument};
 use crate::failure::Failure;
-use crate::gates::{Control, Gate, Gates};
+use crate::gates::{Gate, Gates};
 use crate::interrupt::Interrupt;
+use crate::site::Site;
 use crate::trial::{self, Method, Trial};
 use crate::view::Progress;
 use crate::{host_port, packed};
@@ -29,13 +31,14 @@ const LEFT_BEHIND: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long a new UDP port's reply is waited for: a node's answer takes a few milliseconds, and most services that get
 /// a datagram they do not understand never answer.
-const PROOF: Duration = Duration::from_millis(300);
+pub(crate) const PROOF: Duration = Duration::from_millis(300);
 
 /// Opens mappings on one cluster.
 pub(crate) struct Opening<'a> {
     pub(crate) engine: &'a Engine,
-    pub(crate) info: &'a EngineInfo,
     pub(crate) cluster: &'a Cluster,
+    pub(crate) placement: Option<PlacementArgument>,
+    pub(crate) datapath: Option<DatapathArgument>,
     pub(crate) image: &'a ImageArguments,
     pub(crate) interrupt: &'a Interrupt,
 }
@@ -43,6 +46,8 @@ pub(crate) struct Opening<'a> {
 /// What is to be done.
 pub(crate) struct Planned {
     steps: Vec<Step>,
+    /// Where the cluster's gates run, or are to run.
+    pub(crate) site: Site,
     /// What is open the same way already.
     pub(crate) open_already: Vec<Mapping>,
 }
@@ -56,26 +61,61 @@ impl Planned {
     /// The mappings that are opened, with their gates' names.
     fn opened(&self) -> impl Iterator<Item = (&str, &[Mapping])> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Create { gate, open } | Step::Change { gate, open, .. } => Some((gate.as_str(), open.as_slice())),
+            Step::Create { gate, open, .. } | Step::Change { gate, open, .. } => Some((gate.as_str(), open.as_slice())),
             Step::Remove { .. } => None,
         })
+    }
+
+    /// How many containers' ports Docker is to publish.
+    pub(crate) fn published(&self) -> usize {
+        let count = |step: &Step| match step {
+            Step::Create { placement: Placement::Published, open, .. } => open.len(),
+            _ => 0,
+        };
+        self.steps.iter().map(count).sum()
     }
 }
 
 impl Opening<'_> {
     /// Decides what is to be done to open these mappings.
     pub(crate) async fn plan(&self, new: &[Mapping]) -> Result<Planned, Failure> {
-        let (running, names) = self.running().await?;
+        let (running, names, site) = self.running().await?;
+        let site = self.site(site).await?;
         let open: Vec<Mapping> = running.iter().flat_map(|gate| gate.mappings.clone()).collect();
         let wanted = plan::with(&open, new)?;
         let open_already = new.iter().filter(|mapping| open.contains(mapping)).cloned().collect();
-        Ok(Planned { steps: plan::plan(&self.cluster.id, &wanted, &running, &names), open_already })
+        let steps = plan::plan(&self.cluster.id, &wanted, &running, &names, site.placement);
+        Ok(Planned { steps, site, open_already })
+    }
+
+    /// Where the gates are to run: where those do that there are. To ask for another place is an error then.
+    async fn site(&self, present: Option<Site>) -> Result<Site, Failure> {
+        let Some(site) = present else {
+            return Site::choose(&self.engine.info().await?, self.placement, self.datapath);
+        };
+        let placement = self.placement.map_or(site.placement, Placement::from);
+        let datapath = self.datapath.map_or(site.datapath, Datapath::from);
+        if (Site { placement, datapath }) == site {
+            Ok(site)
+        } else {
+            Err(Failure::OtherSite { cluster: self.cluster.id.name.clone(), site })
+        }
     }
 
     /// Opens the mappings, all or none, and proves the new ones if `prove` says so.
-    pub(crate) async fn open(&self, new: &[Mapping], prove: bool) -> Result<(Planned, Vec<Trial>), Failure> {
+    /// If Docker would have to publish more ports than `most`, none is opened.
+    pub(crate) async fn open(
+        &self,
+        new: &[Mapping],
+        prove: bool,
+        most: usize,
+    ) -> Result<(Planned, Vec<Trial>), Failure> {
         for _ in 0..ATTEMPTS {
             let planned = self.interrupt.abandon(self.plan(new)).await?;
+            let published = planned.published();
+            if published > most {
+                return Err(Failure::Many { count: published });
+            }
             match self.attempt(&planned, prove).await {
                 Err(failure) if lost_a_race(&failure) => tokio::time::sleep(WAIT).await,
                 outcome => return outcome.map(|trials| (planned, trials)),
@@ -88,7 +128,8 @@ impl Opening<'_> {
         self.check_host_ports(planned).await?;
         let creates = planned.steps.iter().any(|step| matches!(step, Step::Create { .. }));
         let image = if creates {
-            packed::image(self.engine, self.info, self.image, self.interrupt).await?
+            let info = self.engine.info().await?;
+            packed::image(self.engine, &info, self.image, self.interrupt).await?
         } else {
             String::new()
         };
@@ -97,11 +138,12 @@ impl Opening<'_> {
             cluster: self.cluster.id.clone(),
             network: self.cluster.network.clone(),
             image,
+            site: planned.site,
             nodes: Some(node_hosts(self.cluster)),
         };
         let mut undertaking = Undertaking::new(self.engine, self.interrupt, ground);
         undertaking.carry_out(&planned.steps).await?;
-        let proven = self.interrupt.abandon(self.prove(planned, prove)).await;
+        let proven = self.interrupt.abandon(self.prove(undertaking.ground(), planned, prove)).await;
         if proven.is_err() {
             undertaking.take_back().await;
         }
@@ -110,7 +152,7 @@ impl Opening<'_> {
 
     /// An error if a host port of a new gate is taken, as far as this machine can tell.
     pub(crate) async fn check_host_ports(&self, planned: &Planned) -> Result<(), Failure> {
-        if self.info.local {
+        if self.engine.endpoint().is_local() {
             for step in &planned.steps {
                 if let Step::Create { open, .. } = step {
                     host_port::check(self.engine, open).await?;
@@ -121,11 +163,11 @@ impl Opening<'_> {
     }
 
     /// Waits until each mapping that was opened is listened for, and tries it if `prove` says so.
-    async fn prove(&self, planned: &Planned, prove: bool) -> Result<Vec<Trial>, Failure> {
-        let method = Method { from_host: self.info.local, timeout: PROOF, exchange: None };
+    async fn prove(&self, ground: &Ground, planned: &Planned, prove: bool) -> Result<Vec<Trial>, Failure> {
+        let method = Method { from_host: self.engine.endpoint().is_local(), timeout: PROOF, exchange: None };
         let mut trials = Vec::new();
         for (gate, open) in planned.opened() {
-            let mut control = Control::exec(self.engine, gate).await?;
+            let mut control = ground.control(self.engine, gate).await?;
             let mut mappings = control.status().await?.mappings;
             if !prove {
                 continue;
@@ -137,9 +179,12 @@ impl Opening<'_> {
         Ok(trials)
     }
 
-    /// The cluster's gates, and all names that gates have.
-    async fn running(&self) -> Result<(Vec<RunningGate>, Vec<String>), Failure> {
+    /// The cluster's gates, all names that gates have, and where they run.
+    async fn running(&self) -> Result<(Vec<RunningGate>, Vec<String>, Option<Site>), Failure> {
         let containers = self.settled_gates().await?;
+        // A host gate takes what is new, whatever else there is.
+        let host = containers.iter().find(|container| container.placement == Some(Placement::Host));
+        let site = host.or(containers.first()).map(Site::of);
         let names = containers.iter().map(|container| container.name.clone()).collect();
         let list = containers.into_iter().map(Gate::Container).collect();
         let reports = Gates { engine: Some(self.engine.clone()), list }.reports().await?;
@@ -150,7 +195,7 @@ impl Opening<'_> {
                 Ok(gate.running(&status))
             })
             .collect();
-        Ok((running?, names))
+        Ok((running?, names, site))
     }
 
     /// The cluster's gates, once none of them is about to be started by another portgate. One that was left behind by a

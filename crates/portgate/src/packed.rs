@@ -22,10 +22,14 @@ pub(crate) async fn image(
         engine.require_image(reference).await?;
         return Ok(reference.clone());
     }
-    let image = GateImage::of(&executable()?, VERSION, &info.architecture)?;
     let _progress = Progress::start("Making the gate's image");
-    let loaded = interrupt.abandon(async { Ok(engine.ensure_image(&image).await?) }).await?;
-    if loaded == Loaded::Built {
+    interrupt.abandon(ensure(engine, info)).await
+}
+
+/// Makes sure that the engine has the image that is made from this executable, and returns its reference.
+pub(crate) async fn ensure(engine: &Engine, info: &EngineInfo) -> Result<String, Failure> {
+    let image = GateImage::of(&executable()?, VERSION, &info.architecture)?;
+    if engine.ensure_image(&image).await? == Loaded::Built {
         engine.remove_old_images(image.reference()).await?;
     }
     Ok(image.reference().to_owned())

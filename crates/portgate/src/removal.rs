@@ -3,12 +3,15 @@
 use futures_util::future::join_all;
 use portgate_core::cluster::ClusterId;
 use portgate_core::control::Request;
+use portgate_core::status::Placement;
+use portgate_docker::engine::Engine;
 
-use crate::apply::volume;
+use crate::apply::{GRACE, volume};
 use crate::args::ClusterArguments;
 use crate::choice;
 use crate::failure::Failure;
 use crate::gates::{self, Control, Gate, Gates};
+use crate::leftovers;
 use crate::process_gate;
 use crate::view;
 
@@ -32,15 +35,36 @@ pub(crate) async fn remove_volumes(arguments: &ClusterArguments) -> Result<usize
         meant && arguments.network.is_none() && !gates.iter().any(|gate| gate.cluster == *id)
     });
     for id in &orphans {
+        if leftovers::exist(id) {
+            leftovers::sweep_orphan(&engine, id).await?;
+        }
         engine.remove_volume(&volume(id)).await?;
         view::note(format!("volume {} is removed", volume(id)));
     }
     Ok(orphans.len())
 }
 
+async fn retire(engine: &Engine, gate: &Gate) -> Result<(), Failure> {
+    let mut control = Control::connect(Some(engine), gate).await?;
+    let revision = control.status().await?.revision;
+    control.request(&Request::Retire { revision }).await.map(drop)
+}
+
 async fn remove_gate(gates: &Gates, gate: &Gate) -> Result<(), Failure> {
     match (gate, &gates.engine) {
-        (Gate::Container(container), Some(engine)) => engine.remove(&container.name, true).await?,
+        (Gate::Container(container), Some(engine)) => {
+            let in_host = gate.placement() == Placement::Host;
+            if in_host {
+                // It takes its rules out of the kernel. What a gate leaves that does not answer is swept up.
+                if retire(engine, gate).await.is_ok() {
+                    engine.stop(&container.name, GRACE).await?;
+                }
+            }
+            engine.remove(&container.name, true).await?;
+            if in_host {
+                leftovers::sweep(engine, &container.cluster, &container.network, &container.image).await?;
+            }
+        }
         (Gate::Container(_), None) => return Err(Failure::NoCluster),
         (Gate::Process { paths, .. }, engine) => {
             // One that does not answer is dead, and leaves only its files.

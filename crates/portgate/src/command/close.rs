@@ -1,6 +1,7 @@
 use portgate_core::control::{Change, Request};
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::{self, RunningGate, Step};
+use portgate_core::status::Placement;
 use portgate_docker::gate::GateContainer;
 
 use crate::apply::{Ground, Undertaking, lost_a_race};
@@ -8,6 +9,7 @@ use crate::args::CloseArguments;
 use crate::failure::Failure;
 use crate::gates::{self, Control, Gate};
 use crate::interrupt::Interrupt;
+use crate::site::Site;
 use crate::view;
 
 /// How often a plan is made anew because another portgate was faster.
@@ -51,7 +53,7 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
         .filter(|mapping| !gone.contains(&mapping.local))
         .cloned()
         .collect();
-    let steps = plan::plan(&cluster, &wanted, &running, &[]);
+    let steps = plan::plan(&cluster, &wanted, &running, &[], Placement::Published);
     if arguments.dry_run {
         for step in &steps {
             view::line(step)?;
@@ -59,8 +61,13 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
         return Ok(());
     }
     if let (Some(engine), Some((container, _))) = (&engine, containers.first()) {
-        let ground =
-            Ground { cluster, network: container.network.clone(), image: container.image.clone(), nodes: None };
+        let ground = Ground {
+            cluster,
+            network: container.network.clone(),
+            image: container.image.clone(),
+            site: Site::of(container),
+            nodes: None,
+        };
         Undertaking::new(engine, interrupt, ground).carry_out(&steps).await?;
     }
     for (control, revision, mappings) in processes {
@@ -70,7 +77,12 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
         view::note(format!("{local} is closed"));
     }
     for step in &steps {
-        if let Step::Change { gate, close, .. } = step {
+        let published = |gate: &str| {
+            containers.iter().any(|(it, _)| it.name == gate && Site::of(it).placement == Placement::Published)
+        };
+        if let Step::Change { gate, close, .. } = step
+            && published(gate)
+        {
             let ports = close.iter().map(|mapping| mapping.local.to_string()).collect::<Vec<_>>().join(", ");
             view::note(format!("Docker keeps {ports} reserved for container {gate} until its other ports close"));
         }

@@ -65,8 +65,8 @@ async fn with_engine(engine: &Engine, image: &ImageArguments, interrupt: &Interr
         view::note("The demo runs already.");
         return Ok(trials);
     }
-    let opening = Opening { engine, info: &info, cluster: &cluster, image, interrupt };
-    let (_, trials) = opening.open(&mappings(&NODE), true).await?;
+    let opening = Opening { engine, cluster: &cluster, placement: None, datapath: None, image, interrupt };
+    let (_, trials) = opening.open(&mappings(&NODE), true, usize::MAX).await?;
     Ok(trials)
 }
 

@@ -1,37 +1,60 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use portgate_core::status::Placement;
+use portgate_core::cluster::{ClusterId, Provider};
+use portgate_core::status::Datapath;
+use portgate_docker::engine::Engine;
 use portgate_docker::gate::state_path;
-use portgate_gate::paths::{CONTAINER_SOCKET, ProcessPaths};
-use portgate_gate::{Limits, Settings, client};
+use portgate_docker::settings::Settings as EngineSettings;
+use portgate_gate::leftovers;
+use portgate_gate::paths::{ENGINE_SOCKET, ProcessPaths};
+use portgate_gate::worker::{self, Identity, WorkerSettings};
+use portgate_gate::{Ending, FRESH, HostPlace, Limits, Place, Settings, client};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::args::GateCommand;
+use crate::apply::volume;
+use crate::args::{GateCommand, PlacementArgument};
 use crate::demo_node;
 use crate::failure::Failure;
 
 /// How long `gate control` waits for the socket of a gate that has just been started.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Nobody, in a group that owns nothing: to nobody's own group, 65534, belongs the directory of the state file.
+const WORKER: Identity = Identity { uid: 65534, gid: 65533 };
+
 /// What runs inside a gate.
 pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
     match command {
-        GateCommand::Run { name, process, demo_node } => {
-            tracing_subscriber::fmt()
-                .with_max_level(LevelFilter::INFO)
-                .with_writer(std::io::stderr)
-                .with_ansi(false)
-                .with_target(false)
-                .init();
-            let gate = portgate_gate::run(settings(name.as_deref().unwrap_or_default(), process));
-            match demo_node {
-                None => Ok(gate.await?),
-                Some(node) => tokio::select! {
-                    ended = gate => Ok(ended?),
-                    ended = demo_node::serve(node) => ended.map_err(Failure::system("serve the demo's node")),
-                },
+        GateCommand::Run { name, process, placement, datapath, network, socket, demo_node } => {
+            log();
+            let name = name.unwrap_or_default();
+            if let Some(directory) = process {
+                return run_process(ProcessPaths { directory }, demo_node).await;
             }
+            let (place, limits) = match placement {
+                PlacementArgument::Published => (Place::Published(datapath.into()), Limits::default()),
+                PlacementArgument::Host => (host_place(network, datapath.into()), Limits::default()),
+            };
+            let settings = Settings { place, state: PathBuf::from(state_path(&name)), socket, limits };
+            match portgate_gate::run(settings).await? {
+                Ending::Asked => Ok(()),
+                Ending::ClusterDeleted(cluster) => Ok(own_engine().await?.bury(&name, &cluster).await?),
+            }
+        }
+        GateCommand::Worker => {
+            log();
+            Ok(worker::work().await?)
+        }
+        GateCommand::Sweep { cluster_provider, cluster_name, bridge, gate, run } => {
+            let provider = Provider::from_name(&cluster_provider).ok_or(Failure::NoCluster)?;
+            let cluster = ClusterId { provider, name: cluster_name };
+            if let Some(gate) = gate {
+                let engine = own_engine().await?;
+                engine.remove(&gate, true).await?;
+                engine.remove_volume(&volume(&cluster)).await?;
+            }
+            Ok(leftovers::remove(&cluster, bridge.as_deref(), &run)?)
         }
         GateCommand::Control { socket } => Ok(client::control(&socket, PATIENCE).await?),
         GateCommand::Health { socket } => Ok(client::health(&socket).await?),
@@ -39,15 +62,48 @@ pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
     }
 }
 
-fn settings(name: &str, process: Option<PathBuf>) -> Settings {
+fn log() {
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::INFO)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+}
+
+async fn run_process(paths: ProcessPaths, node: Option<demo_node::Ports>) -> Result<(), Failure> {
     let limits = Limits::default();
-    match process.map(|directory| ProcessPaths { directory }) {
-        Some(paths) => Settings { placement: Placement::Process, state: paths.state(), socket: paths.socket(), limits },
-        None => Settings {
-            placement: Placement::Published,
-            state: PathBuf::from(state_path(name)),
-            socket: PathBuf::from(CONTAINER_SOCKET),
-            limits,
+    let settings = Settings { place: Place::Process, state: paths.state(), socket: paths.socket(), limits };
+    let gate = portgate_gate::run(settings);
+    match node {
+        None => gate.await?,
+        Some(node) => tokio::select! {
+            ended = gate => ended?,
+            ended = demo_node::serve(node) => return ended.map_err(Failure::system("serve the demo's node")),
         },
-    }
+    };
+    Ok(())
+}
+
+fn host_place(network: Option<String>, datapath: Datapath) -> Place {
+    let worker = WorkerSettings {
+        program: PathBuf::from("/proc/self/exe"),
+        arguments: ["gate", "worker"].map(str::to_owned).to_vec(),
+        identity: Some(WORKER),
+        limits: Limits::default(),
+        freshness: Some(FRESH),
+    };
+    Place::Host(HostPlace {
+        network: network.unwrap_or_default(),
+        engine: PathBuf::from(ENGINE_SOCKET),
+        datapath,
+        worker,
+    })
+}
+
+/// The engine whose socket is mounted in this container.
+async fn own_engine() -> Result<Engine, Failure> {
+    let endpoint = format!("unix://{ENGINE_SOCKET}");
+    let settings = EngineSettings::from_variables(|variable| (variable == "DOCKER_HOST").then(|| endpoint.clone()));
+    Ok(Engine::connect(&settings).await?)
 }

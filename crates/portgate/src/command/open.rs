@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use portgate_core::cluster::Cluster;
 use portgate_core::mapping::{HostAddresses, Mapping};
 use portgate_core::spec::TargetSpec;
+use portgate_core::status::Placement;
 use portgate_core::suggest;
 use portgate_docker::engine::Engine;
 
@@ -14,7 +15,7 @@ use crate::trial::{Trial, Verdict};
 use crate::view;
 use crate::{choice, host_port};
 
-/// How many ports are opened without asking.
+/// How many ports Docker publishes without asking.
 const MANY: usize = 256;
 
 /// Opens ports on a cluster, and tests them.
@@ -24,21 +25,24 @@ pub(crate) async fn open(arguments: OpenArguments, interrupt: &Interrupt) -> Res
     for spec in &arguments.ports {
         mappings.extend(spec.mappings(&bind)?);
     }
-    if mappings.len() > MANY && !arguments.yes && !arguments.dry_run {
-        return Err(Failure::Many { count: mappings.len() });
-    }
     let found = async {
         let engine = choice::engine().await?;
-        let (info, cluster) =
-            tokio::try_join!(async { Ok(engine.info().await?) }, choice::cluster(&engine, &arguments.cluster))?;
-        Ok((engine, info, cluster))
+        let cluster = choice::cluster(&engine, &arguments.cluster).await?;
+        Ok((engine, cluster))
     };
-    let (engine, info, cluster) = interrupt.abandon(found).await?;
+    let (engine, cluster) = interrupt.abandon(found).await?;
     if !cluster.is_running() {
         return Err(choice::stopped_failure(&cluster));
     }
     check_containers(&engine, &arguments, &cluster).await?;
-    let opening = Opening { engine: &engine, info: &info, cluster: &cluster, image: &arguments.image, interrupt };
+    let opening = Opening {
+        engine: &engine,
+        cluster: &cluster,
+        placement: arguments.placement,
+        datapath: arguments.datapath,
+        image: &arguments.image,
+        interrupt,
+    };
     if arguments.dry_run {
         let planned = interrupt.abandon(opening.plan(&mappings)).await?;
         opening.check_host_ports(&planned).await?;
@@ -49,8 +53,9 @@ pub(crate) async fn open(arguments: OpenArguments, interrupt: &Interrupt) -> Res
         return Ok(());
     }
     let prove = arguments.wait || !arguments.no_wait;
-    let (planned, trials) = opening.open(&mappings, prove).await?;
-    warn(&mappings, info.local, &info.name);
+    let most = if arguments.yes { usize::MAX } else { MANY };
+    let (planned, trials) = opening.open(&mappings, prove, most).await?;
+    warn(&mappings, &planned, &engine).await?;
     note_open(&planned);
     report(&arguments, &trials)
 }
@@ -101,14 +106,17 @@ async fn check_containers(engine: &Engine, arguments: &OpenArguments, cluster: &
 }
 
 /// Warns of what may surprise.
-fn warn(mappings: &[Mapping], local: bool, engine: &str) {
+async fn warn(mappings: &[Mapping], planned: &Planned, engine: &Engine) -> Result<(), Failure> {
     if let Some(open) = mappings.iter().find(|mapping| !mapping.local.addresses.is_local()) {
-        view::warning(format!(
-            "{} can be reached from other machines, whatever ufw says: Docker's own rules come before ufw's",
-            open.local
-        ));
+        let firewall = match planned.site.placement {
+            Placement::Published => ", whatever ufw says: Docker's own rules come before ufw's",
+            Placement::Host | Placement::Process => ", if this machine's firewall lets them",
+        };
+        view::warning(format!("{} can be reached from other machines{firewall}", open.local));
     }
-    if !local {
-        view::warning(format!("the Docker engine runs on {engine}: the ports are opened there, not on this machine"));
+    if !engine.endpoint().is_local() {
+        let name = engine.info().await?.name;
+        view::warning(format!("the Docker engine runs on {name}: the ports are opened there, not on this machine"));
     }
+    Ok(())
 }

@@ -2,14 +2,15 @@ use portgate_core::cluster::ClusterId;
 use portgate_core::control::{Change, Request};
 use portgate_core::status::GateStatus;
 use portgate_docker::engine::Engine;
-use portgate_docker::gate::{GateContainer, GateSpec};
+use portgate_docker::gate::GateContainer;
 
-use crate::apply::{GRACE, node_hosts, volume};
+use crate::apply::{GRACE, Ground, node_hosts};
 use crate::args::RestartArguments;
 use crate::failure::Failure;
-use crate::gates::{self, Control, Gate, VERSION};
+use crate::gates::{self, Control, Gate};
 use crate::interrupt::Interrupt;
 use crate::packed;
+use crate::site::Site;
 use crate::view::{self, Progress};
 
 /// Restarts a cluster's gates. One that was made from another executable is replaced by one made from this.
@@ -35,17 +36,19 @@ pub(crate) async fn restart(arguments: RestartArguments, interrupt: &Interrupt) 
         if image == container.image {
             engine.restart(&container.name, GRACE).await?;
         } else {
-            replace(engine, &cluster, container, &image).await?;
+            let (cluster, network) = (cluster.clone(), container.network.clone());
+            let ground = Ground { cluster, network, image: image.clone(), site: Site::of(container), nodes: None };
+            ground.replace(engine, container).await?;
         }
-        let status = refresh(engine, &cluster, &container.name).await?;
+        let status = refresh(engine, &cluster, container).await?;
         view::note(format!("{} is restarted, with {}", container.name, view::count(status.mappings.len(), "port")));
     }
     Ok(())
 }
 
 /// Tells the gate which nodes the cluster has by now, unless the cluster is gone.
-async fn refresh(engine: &Engine, cluster: &ClusterId, gate: &str) -> Result<GateStatus, Failure> {
-    let mut control = Control::exec(engine, gate).await?;
+async fn refresh(engine: &Engine, cluster: &ClusterId, gate: &GateContainer) -> Result<GateStatus, Failure> {
+    let mut control = Control::of_container(engine, cluster, Site::of(gate).placement, &gate.name).await?;
     let status = control.status().await?;
     let found = engine.clusters().await?.into_iter().find(|found| found.id == *cluster);
     if let Some(cluster) = found {
@@ -54,21 +57,4 @@ async fn refresh(engine: &Engine, cluster: &ClusterId, gate: &str) -> Result<Gat
         control.request(&Request::Change(change)).await?;
     }
     Ok(status)
-}
-
-/// Makes the container anew. What it carries is in the volume, and survives.
-async fn replace(engine: &Engine, cluster: &ClusterId, old: &GateContainer, image: &str) -> Result<(), Failure> {
-    let spec = GateSpec {
-        name: old.name.clone(),
-        cluster: cluster.clone(),
-        network: old.network.clone(),
-        version: VERSION.to_owned(),
-        image: image.to_owned(),
-        volume: volume(cluster),
-        published: old.published.clone(),
-    };
-    engine.stop(&old.name, GRACE).await?;
-    engine.remove(&old.name, false).await?;
-    engine.create_gate(&spec).await?;
-    Ok(engine.start(&old.name).await?)
 }

@@ -12,7 +12,7 @@ pub(crate) async fn start(arguments: &ClusterArguments) -> Result<(), Failure> {
             return Err(Failure::ProcessGate { gate: gate.name().to_owned() });
         };
         engine.start(&container.name).await?;
-        let status = Control::exec(engine, &container.name).await?.status().await?;
+        let status = Control::connect(gates.engine.as_ref(), gate).await?.status().await?;
         view::note(format!("{} is started, with {}", gate.name(), view::count(status.mappings.len(), "port")));
     }
     Ok(())

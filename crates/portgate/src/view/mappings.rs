@@ -44,14 +44,17 @@ impl Row for MappingRow {
     }
 
     fn cells(&self, wide: bool) -> Vec<String> {
-        let MappingStatus { local, target, backends, datapath, state, counters } = &self.mapping;
+        let MappingStatus { local, target, backends, datapath, relay_because, state, counters } = &self.mapping;
         let backends: Vec<String> = backends.iter().map(|backend| backend.address.to_string()).collect();
         let mut cells = vec![
             self.cluster.to_string(),
             local.to_string(),
             target.to_string(),
             if backends.is_empty() { "-".to_owned() } else { backends.join(",") },
-            datapath.name().to_owned(),
+            match relay_because.as_ref().filter(|_| wide) {
+                Some(why) => format!("{} ({why})", datapath.name()),
+                None => datapath.name().to_owned(),
+            },
             describe(state),
             bytes(counters.bytes_in),
             bytes(counters.bytes_out),
@@ -75,6 +78,7 @@ fn describe(state: &MappingState) -> String {
     match state {
         MappingState::Open => "open".to_owned(),
         MappingState::NoBackend { why } => why.to_string(),
+        MappingState::NotListening { message } => message.clone(),
         MappingState::Stopped => "gate stopped".to_owned(),
     }
 }
