@@ -76,6 +76,14 @@ impl Talk {
         assert_eq!(&answer, b"still");
     }
 
+    /// The other side ends the connection, at the latest when it hears something.
+    pub(crate) async fn ends_if_spoken_to(mut self) {
+        let _ = self.0.write_all(b"hello?").await;
+        let mut answer = Vec::new();
+        let end = timeout(LONG, self.0.read_to_end(&mut answer)).await.expect("the connection goes on");
+        assert!(end.is_err() || answer.is_empty(), "{answer:?}");
+    }
+
     /// The other side ends the connection.
     pub(crate) async fn ends(mut self) {
         let end = timeout(LONG, self.0.read(&mut [0])).await.expect("the connection goes on");

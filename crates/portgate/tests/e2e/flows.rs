@@ -124,6 +124,13 @@ impl DatagramReport {
         (0..self.0.len()).filter(|&number| self.0[number].is_none()).collect()
     }
 
+    /// The longest time between two echoes in a row.
+    pub(crate) fn longest_silence(&self) -> Duration {
+        let mut echoed: Vec<_> = self.0.iter().flatten().collect();
+        echoed.sort();
+        echoed.windows(2).map(|pair| between(*pair[0], *pair[1])).max().unwrap_or_default()
+    }
+
     /// The time from `start` to the first echo that came after it.
     pub(crate) fn first_after(&self, start: Timestamp) -> Duration {
         let first = self.0.iter().flatten().filter(|echoed| **echoed > start).min();
@@ -225,6 +232,14 @@ impl ConnectionReport {
         between(start, ends.filter(|end| *end > start).min().expect("no success after that"))
     }
 
+    /// The time from `start` to the end of the first success that began after the last failure; none if none failed.
+    pub(crate) fn outage(&self, start: Timestamp) -> Duration {
+        let Some(last) = self.failures().last().map(|attempt| attempt.began) else { return Duration::ZERO };
+        let ends =
+            self.since(last).filter(|attempt| attempt.outcome.is_ok()).map(|attempt| attempt.began + attempt.took);
+        between(start, ends.min().expect("no success after the last failure"))
+    }
+
     /// What the slowest one took.
     pub(crate) fn slowest(&self) -> Duration {
         self.0.iter().map(|attempt| attempt.took).max().unwrap_or_default()
@@ -260,6 +275,17 @@ impl Download {
     /// Waits until this many bytes have arrived.
     pub(crate) async fn reaches(&mut self, bytes: u64) {
         timeout(LONG, self.received.wait_for(|received| *received >= bytes)).await.unwrap().unwrap();
+    }
+
+    /// Ends it where it is.
+    pub(crate) async fn abandon(self) {
+        self.task.abort();
+        assert!(self.task.await.is_err_and(|end| end.is_cancelled()), "the download was over");
+    }
+
+    /// Reads on as fast as it can.
+    pub(crate) fn hurry(&self) {
+        self.hurry.send_replace(true);
     }
 
     /// How many bytes have arrived.

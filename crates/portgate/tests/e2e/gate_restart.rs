@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use portgate_core::status::Placement;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,10 +33,9 @@ struct Open {
 impl Open {
     async fn on(cluster: &Cluster) -> Self {
         let (tcp, other, udp) = (free_port(), free_port(), free_port());
-        let ports = format!("open {tcp}:{ECHO} {udp}:{DATAGRAM_ECHO}/udp");
-        cluster.run(&ports).await.ok();
+        cluster.open_in(Placement::Published, &format!("{tcp}:{ECHO} {udp}:{DATAGRAM_ECHO}/udp")).await;
         // A gate of its own.
-        cluster.run(&format!("open {other}:{OTHER_ECHO}")).await.ok();
+        cluster.open_in(Placement::Published, &format!("{other}:{OTHER_ECHO}")).await;
         let udp = Datagrams::start(local(udp)).await;
         let mut open = Self { tcp: Connections::start(local(tcp)), other: Connections::start(local(other)), udp };
         open.work().await;
@@ -99,7 +99,7 @@ async fn say(stream: &mut TcpStream, word: &[u8]) {
 async fn a_gate_that_is_stopped_lets_open_connections_finish() {
     let Some(cluster) = cluster().await else { return };
     let (tcp, download) = (free_port(), free_port());
-    cluster.run(&format!("open {tcp}:{ECHO} {download}:{DOWNLOAD}")).await.ok();
+    cluster.open_in(Placement::Published, &format!("{tcp}:{ECHO} {download}:{DOWNLOAD}")).await;
     let mut open = TcpStream::connect(local(tcp)).await.unwrap();
     say(&mut open, b"before").await;
     let length = 32 << 20;
@@ -127,7 +127,7 @@ async fn a_gate_that_is_stopped_lets_open_connections_finish() {
 async fn a_gate_that_is_stopped_waits_for_no_connection_for_ever() {
     let Some(cluster) = cluster().await else { return };
     let tcp = free_port();
-    cluster.run(&format!("open {tcp}:{ECHO}")).await.ok();
+    cluster.open_in(Placement::Published, &format!("{tcp}:{ECHO}")).await;
     let mut open = TcpStream::connect(local(tcp)).await.unwrap();
     say(&mut open, b"before").await;
     let start = Instant::now();

@@ -8,8 +8,9 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
+use super::cluster;
 use crate::client::{tcp_echoes, tcp_is_closed, udp_echoes};
-use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, LONG, cluster, free_port, local};
+use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, LONG, free_port, local};
 
 /// A cluster on which a TCP and a UDP port are open.
 async fn opened() -> Option<(Cluster, u16, u16)> {

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
+use super::cluster;
 use crate::client::{tcp_echoes, udp_echoes};
-use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, cluster, eventually, free_port, lines, local};
+use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, eventually, free_port, lines, local};
 
 /// The mapping once it is in this state.
 async fn in_state(cluster: &Cluster, port: u16, state: &str) -> Value {
@@ -20,6 +21,9 @@ async fn every_field_of_a_mapping_is_listed() {
     let address = mapping["backends"][0]["address"].take();
     let node = cluster.inspect(&cluster.node("server-0")).await;
     let expected = node["NetworkSettings"]["Networks"][cluster.network()]["IPAddress"].as_str().unwrap();
+    let why = mapping.as_object_mut().unwrap().remove("relay_because");
+    let expected_why = (!cluster.is_host()).then(|| json!({ "reason": "not-asked" }));
+    assert_eq!(why, expected_why);
     assert_eq!(address, format!("{expected}:{ECHO}"));
     let counters = [
         "connections_open",
@@ -42,11 +46,11 @@ async fn every_field_of_a_mapping_is_listed() {
         json!({
             "cluster": { "provider": "k3d", "name": cluster.name },
             "gate": cluster.gate(),
-            "placement": "published",
+            "placement": if cluster.is_host() { "host" } else { "published" },
             "local": { "addresses": ["127.0.0.1", "::1"], "port": port, "protocol": "tcp" },
             "target": { "kind": "nodeport", "port": ECHO },
             "backends": [{ "node": cluster.node("server-0"), "address": null, "reach": "node" }],
-            "datapath": "relay",
+            "datapath": cluster.datapath(),
             "state": "open",
             "counters": counters,
         })
@@ -85,7 +89,9 @@ async fn counters_count_exactly() {
     let (tcp_before, udp_before) = (eventually(settled).await, cluster.mapping(udp).await);
 
     tcp_echoes(local(tcp)).await;
-    have_grown(&cluster, &tcp_before, &[("bytes_in", 9), ("bytes_out", 9), ("connections_total", 1)]).await;
+    let payload = 9;
+    let expected = [("bytes_in", payload), ("bytes_out", payload), ("connections_total", 1)];
+    have_grown(&cluster, &tcp_before, &expected).await;
     udp_echoes(local(udp)).await;
     let expected = [
         ("bytes_in", 9),

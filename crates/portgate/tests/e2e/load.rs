@@ -10,7 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, LONG, cluster, free_port, local, skipped, turn};
+use super::cluster;
+use crate::processes::GateProcesses;
+use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, LONG, free_port, local, skipped, turn};
 
 /// How many idle connections a gate is to bear, and with how much memory, in KiB.
 const CONNECTIONS: u64 = 10_000;
@@ -32,36 +34,34 @@ const FROM: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127,
 /// How many clients are served at a time.
 const AT_ONCE: usize = 64;
 
-impl Cluster {
-    /// A file of the gate's process beneath `/proc`; `None`, visibly, where the engine is on another machine.
-    async fn proc_file(&self, file: &str) -> Option<String> {
-        let pid = self.inspect(&self.gate()).await["State"]["Pid"].to_string();
-        // A process with this number may be here by chance, but it is no gate of this cluster.
-        let own = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&self.gate()));
-        if !own {
-            skipped("the gate's memory cannot be seen: its engine is elsewhere");
-            return None;
-        }
-        std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()
+/// A file of the gate's process beneath `/proc`; `None`, visibly, where the engine is on another machine.
+async fn proc_file(cluster: &Cluster, file: &str) -> Option<String> {
+    let pid = cluster.inspect(&cluster.gate()).await["State"]["Pid"].to_string();
+    // A process with this number may be here by chance, but it is no gate of this cluster.
+    let own = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&cluster.gate()));
+    if !own {
+        skipped("the gate's memory cannot be seen: its engine is elsewhere");
+        return None;
     }
+    std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()
+}
 
-    /// The memory of the gate's process that is resident, in KiB.
-    async fn gate_memory(&self) -> Option<u64> {
-        let status = self.proc_file("status").await?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        Some(line.trim().trim_end_matches(" kB").parse().unwrap())
-    }
+/// The memory of the gate's processes that is resident, in KiB.
+async fn gate_memory(cluster: &Cluster) -> Option<u64> {
+    proc_file(cluster, "status").await?;
+    let processes = GateProcesses::of(cluster).await;
+    Some(processes.all().iter().map(|process| process.resident()).sum())
+}
 
-    /// How many files the gate's process may have open, and Docker's port proxy as well as this process, too.
-    async fn file_limit(&self) -> u64 {
-        let own = getrlimit(Resource::Nofile);
-        setrlimit(Resource::Nofile, Rlimit { current: own.maximum, ..own }).unwrap();
-        let gate = self.proc_file("limits").await.and_then(|limits| {
-            let line = limits.lines().find(|line| line.starts_with("Max open files"))?.to_owned();
-            line.split_whitespace().nth(4)?.parse().ok()
-        });
-        gate.unwrap_or(u64::MAX).min(own.maximum.unwrap_or(u64::MAX))
-    }
+/// How many files the gate's process may have open, and Docker's port proxy as well as this process, too.
+async fn file_limit(cluster: &Cluster) -> u64 {
+    let own = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: own.maximum, ..own }).unwrap();
+    let gate = proc_file(cluster, "limits").await.and_then(|limits| {
+        let line = limits.lines().find(|line| line.starts_with("Max open files"))?.to_owned();
+        line.split_whitespace().nth(4)?.parse().ok()
+    });
+    gate.unwrap_or(u64::MAX).min(own.maximum.unwrap_or(u64::MAX))
 }
 
 /// As many connections as the promise says, or as a gate may have at this limit of files.
@@ -99,7 +99,7 @@ async fn ten_thousand_idle_connections_stay_open_in_little_memory() {
     let Some(cluster) = cluster().await else { return };
     let first = free_port();
     cluster.run(&format!("open {first}:{ECHO}")).await.ok();
-    let limit = cluster.file_limit().await;
+    let limit = file_limit(&cluster).await;
     cluster.run(&format!("close {first}")).await.ok();
 
     let count = possible_connections(limit);
@@ -111,7 +111,7 @@ async fn ten_thousand_idle_connections_stay_open_in_little_memory() {
     let mut connections: Vec<TcpStream> = stream::iter(opening).buffer_unordered(AT_ONCE).collect().await;
     let mut story = format!("{count} connections, opened in {:?}", start.elapsed());
     assert_eq!(open_connections(&cluster, &ports).await, count as u64);
-    if let Some(memory) = cluster.gate_memory().await {
+    if let Some(memory) = gate_memory(&cluster).await {
         write!(story, ", {memory} KiB of the gate's memory resident").unwrap();
         assert!(memory <= MEMORY, "{story}");
     }

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
 use std::time::Duration;
 
-use crate::client::{Talk, tcp_echoes, udp_echoes};
-use crate::support::{BOTH, Cluster, DATAGRAM_ECHO, ECHO, OTHER_ECHO, cluster, free_port, free_ports, lines, local};
+use super::cluster;
+use crate::client::{tcp_echoes, udp_echoes};
+use crate::support::{BOTH, Cluster, DATAGRAM_ECHO, ECHO, free_port, free_ports, lines, local};
 
 /// What tells a container from one that was made or started anew.
 async fn life(cluster: &Cluster, container: &str) -> (String, String) {
@@ -45,43 +46,6 @@ async fn opening_what_is_open_is_a_quiet_success() {
 }
 
 #[tokio::test]
-async fn a_further_port_gets_a_further_container_and_touches_no_other() {
-    let Some(cluster) = cluster().await else { return };
-    let (first, further) = (free_port(), free_port());
-    cluster.run(&format!("open {first}:{ECHO}")).await.ok();
-    let before = life(&cluster, &cluster.gate()).await;
-    let mut talk = Talk::start(local(first)).await;
-
-    let opened = cluster.run(&format!("open {first}:{ECHO} {further}:{OTHER_ECHO}")).await.ok();
-    assert_eq!(opened.stdout.matches(" ok: ").count(), 1, "{}", opened.stdout);
-    assert!(opened.elapsed < Duration::from_secs(10), "it took {:?}", opened.elapsed);
-    println!("a further port was opened in {:?}", opened.elapsed);
-    talk.goes_on().await;
-    assert_eq!(life(&cluster, &cluster.gate()).await, before);
-    assert_eq!(cluster.gates().await, [cluster.gate(), format!("{}-2", cluster.gate())]);
-    tcp_echoes(local(first)).await;
-    tcp_echoes(local(further)).await;
-}
-
-#[tokio::test]
-async fn a_dry_run_says_the_steps_and_does_nothing() {
-    let Some(cluster) = cluster().await else { return };
-    let (port, gate) = (free_port(), cluster.gate());
-    let planned = cluster.run(&format!("open --dry-run {port}:{ECHO}")).await.ok();
-    assert_eq!(planned.stdout, format!("create container {gate}: open localhost:{port}/tcp -> {ECHO}\n"));
-    cluster.is_untouched().await;
-    TcpListener::bind(local(port)).unwrap();
-
-    cluster.run(&format!("open {port}:{ECHO}")).await.ok();
-    let planned = cluster.run(&format!("open --dry-run {port}:{ECHO}")).await.ok();
-    assert_eq!(planned.stdout, "");
-    let further = free_port();
-    let planned = cluster.run(&format!("open --dry-run {port}:{ECHO} {further}:{ECHO}")).await.ok();
-    assert_eq!(planned.stdout, format!("create container {gate}-2: open localhost:{further}/tcp -> {ECHO}\n"));
-    assert_eq!(cluster.gates().await, [gate]);
-}
-
-#[tokio::test]
 async fn ports_that_are_not_waited_for_are_open_all_the_same() {
     let Some(cluster) = cluster().await else { return };
     let (tcp, udp) = (free_port(), free_port());
@@ -113,7 +77,9 @@ async fn a_port_for_other_machines_comes_with_a_warning() {
     let closed = cluster.run("close --all").await;
     let opened = opened.ok();
     closed.ok();
-    assert!(opened.stderr.contains("warning:") && opened.stderr.contains("ufw"), "{}", opened.stderr);
+    assert!(opened.stderr.contains("warning:"), "{}", opened.stderr);
+    // Docker's published ports are open past the firewall.
+    assert_eq!(opened.stderr.contains("ufw"), !cluster.is_host(), "{}", opened.stderr);
     assert!(opened.stderr.contains(&format!("0.0.0.0:{port}/tcp")), "{}", opened.stderr);
 }
 

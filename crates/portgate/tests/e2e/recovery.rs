@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use portgate_core::status::Placement;
 use serde_json::Value;
 
 use crate::flows::{Connections, Datagrams, attempt};
-use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, cluster, eventually, free_port, local, turn, within};
+use crate::placed::cluster_for;
+use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, eventually, free_port, local, turn, within};
 
 /// How soon all is well again once a node is up.
 const RECOVERY: Duration = Duration::from_secs(1);
@@ -19,7 +21,7 @@ const DIAL: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_millis(500);
 
 impl Cluster {
-    async fn address(&self, node: &str) -> Option<IpAddr> {
+    pub(crate) async fn address(&self, node: &str) -> Option<IpAddr> {
         let inspected = self.inspect(&self.node(node)).await;
         inspected["NetworkSettings"]["Networks"][self.network()]["IPAddress"].as_str()?.parse().ok()
     }
@@ -30,16 +32,18 @@ impl Cluster {
     }
 
     /// Starts a container that takes the lowest free address of the cluster's network, where nothing listens.
-    async fn occupy_an_address(&self) -> Option<IpAddr> {
+    pub(crate) async fn occupy_an_address(&self) -> Option<IpAddr> {
         let name = format!("placeholder-{}", free_port());
         self.add_idle_node(&name, "noRole").await;
         self.address(&name).await
     }
 
     /// Opens a TCP and a UDP port, and talks through them from now on.
-    async fn flows(&self) -> Flows {
+    async fn flows(&self, placement: Placement) -> Flows {
         let (tcp, udp) = (free_port(), free_port());
-        self.run(&format!("open {tcp}:{ECHO} {udp}:{DATAGRAM_ECHO}/udp")).await.ok();
+        self.open_in(placement, &format!("{tcp}:{ECHO} {udp}:{DATAGRAM_ECHO}/udp")).await;
+        let datapath = if placement == Placement::Host { "kernel" } else { "relay" };
+        assert_eq!(self.mapping(udp).await["datapath"], datapath);
         let flows =
             Flows { tcp, connections: Connections::start(local(tcp)), datagrams: Datagrams::start(local(udp)).await };
         flows.working().await
@@ -91,28 +95,46 @@ impl Flows {
 
 #[tokio::test]
 async fn a_restarted_node_is_reached_again_within_a_second() {
+    restart(Placement::Published).await;
+}
+
+#[tokio::test]
+async fn a_restarted_node_is_reached_again_within_a_second_from_the_host() {
+    restart(Placement::Host).await;
+}
+
+async fn restart(placement: Placement) {
     let _turn = turn().await;
-    let Some(cluster) = cluster().await else { return };
-    let flows = cluster.flows().await;
+    let Some(cluster) = cluster_for(placement).await else { return };
+    let flows = cluster.flows(placement).await;
     let address = cluster.address("server-0").await.unwrap();
     let direct = Connections::start(SocketAddr::new(address, ECHO));
     cluster.docker(&["restart", &cluster.node("server-0")]).await;
     assert_eq!(cluster.address("server-0").await, Some(address));
-    flows.recovered("restarted", &cluster, direct).await;
+    flows.recovered(&format!("{placement}, restarted"), &cluster, direct).await;
 }
 
 #[tokio::test]
 async fn a_node_that_comes_back_with_another_address_is_reached_again_within_a_second() {
+    move_away(Placement::Published).await;
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_with_another_address_is_reached_again_within_a_second_from_the_host() {
+    move_away(Placement::Host).await;
+}
+
+async fn move_away(placement: Placement) {
     let _turn = turn().await;
-    let Some(cluster) = cluster().await else { return };
-    let flows = cluster.flows().await;
+    let Some(cluster) = cluster_for(placement).await else { return };
+    let flows = cluster.flows(placement).await;
     let old = cluster.address("server-0").await.unwrap();
     cluster.docker(&["stop", &cluster.node("server-0")]).await;
     eventually(async || (cluster.occupy_an_address().await == Some(old)).then_some(())).await;
     cluster.docker(&["start", &cluster.node("server-0")]).await;
     let new = cluster.address("server-0").await.unwrap();
     assert_ne!(new, old);
-    flows.recovered("moved", &cluster, Connections::start(SocketAddr::new(new, ECHO))).await;
+    flows.recovered(&format!("{placement}, moved"), &cluster, Connections::start(SocketAddr::new(new, ECHO))).await;
 }
 
 fn is_without_backend(mapping: &Value) -> bool {
@@ -121,17 +143,26 @@ fn is_without_backend(mapping: &Value) -> bool {
 
 #[tokio::test]
 async fn a_stopped_node_is_reported_and_its_connections_fail_soon() {
+    stop(Placement::Published).await;
+}
+
+#[tokio::test]
+async fn a_stopped_node_is_reported_and_its_connections_fail_soon_from_the_host() {
+    stop(Placement::Host).await;
+}
+
+async fn stop(placement: Placement) {
     let _turn = turn().await;
-    let Some(cluster) = cluster().await else { return };
-    let flows = cluster.flows().await;
+    let Some(cluster) = cluster_for(placement).await else { return };
+    let flows = cluster.flows(placement).await;
     cluster.docker(&["stop", &cluster.node("server-0")]).await;
     let stopped = Instant::now();
     let told = async || is_without_backend(&cluster.mapping(flows.tcp).await).then_some(());
     within(RECOVERY * 2, told).await.expect("`ls` does not tell that the node is stopped");
-    println!("`ls` told of the stopped node {:?} after it", stopped.elapsed());
+    println!("{placement}: `ls` told of the stopped node {:?} after it", stopped.elapsed());
     let attempt = attempt(local(flows.tcp)).await;
     assert!(attempt.outcome.is_err());
-    println!("a connection to a stopped node failed after {:?}: {:?}", attempt.took, attempt.outcome);
+    println!("{placement}: a connection to a stopped node failed after {:?}: {:?}", attempt.took, attempt.outcome);
     assert!(attempt.took < RECOVERY, "{attempt:?}");
     let table = cluster.run("ls").await.ok().stdout;
     assert!(table.contains("stopped"), "{table}");
@@ -139,17 +170,28 @@ async fn a_stopped_node_is_reported_and_its_connections_fail_soon() {
     cluster.docker(&["start", &cluster.node("server-0")]).await;
     let address = cluster.address("server-0").await.unwrap();
     let tcp = flows.tcp;
-    flows.recovered("stopped", &cluster, Connections::start(SocketAddr::new(address, ECHO))).await;
+    flows
+        .recovered(&format!("{placement}, stopped"), &cluster, Connections::start(SocketAddr::new(address, ECHO)))
+        .await;
     let mapping = cluster.mapping(tcp).await;
     assert!(!is_without_backend(&mapping), "{mapping:#}");
 }
 
 #[tokio::test]
 async fn another_node_takes_over_from_a_stopped_one() {
+    take_over(Placement::Published).await;
+}
+
+#[tokio::test]
+async fn another_node_takes_over_from_a_stopped_one_from_the_host() {
+    take_over(Placement::Host).await;
+}
+
+async fn take_over(placement: Placement) {
     let _turn = turn().await;
-    let Some(cluster) = cluster().await else { return };
+    let Some(cluster) = cluster_for(placement).await else { return };
     cluster.add_node("agent-0", "agent").await;
-    let flows = cluster.flows().await;
+    let flows = cluster.flows(placement).await;
     cluster.docker(&["stop", &cluster.node("server-0")]).await;
     let flows = flows.working().await;
     cluster.docker(&["start", &cluster.node("server-0")]).await;
@@ -158,7 +200,7 @@ async fn another_node_takes_over_from_a_stopped_one() {
     // Those that the node itself cut when it stopped.
     let failures = connections.failures();
     println!(
-        "failed over: lost {} of {} datagrams, {} of {} connections, the slowest took {:?}",
+        "{placement}, failed over: lost {} of {} datagrams, {} of {} connections, the slowest took {:?}",
         datagrams.lost().len(),
         datagrams.sent(),
         failures.len(),

@@ -131,14 +131,6 @@ async fn pods_are_not_supported_yet() {
 }
 
 #[tokio::test]
-async fn a_great_many_ports_are_not_opened_by_mistake() {
-    assert_snapshot!(usage("open 1024-61023").await, @"
-    error: 60000 ports at once
-    hint: Docker runs a process for each port and host address, 60000 ports would take long; --yes goes on
-    ");
-}
-
-#[tokio::test]
 async fn a_selector_that_is_none_is_refused() {
     let refused = usage("close 30999:30080").await;
     assert!(refused.contains("`:30080`: unexpected text"), "{refused}");

@@ -56,6 +56,8 @@ pub(crate) struct Cluster {
     image: GateImage,
     settings: Settings,
     host: Option<String>,
+    /// Where its gates are put; where portgate puts them by default, if none is named.
+    placement: Option<&'static str>,
 }
 
 /// What a command did.
@@ -87,9 +89,21 @@ impl Ran {
     }
 }
 
-/// A cluster of one node; none, visibly, where there is no engine to have it in.
+/// A cluster of one node whose gates have published ports; none, visibly, where there is no engine to have it in.
 pub(crate) async fn cluster() -> Option<Cluster> {
     cluster_on(None).await
+}
+
+/// A cluster of one node whose gates are where portgate puts them by default: in the host's network.
+pub(crate) async fn host_cluster() -> Option<Cluster> {
+    host_cluster_on(None).await
+}
+
+/// Such a cluster on the engine that listens at `host`.
+pub(crate) async fn host_cluster_on(host: Option<String>) -> Option<Cluster> {
+    let mut cluster = cluster_on(host).await?;
+    cluster.placement = None;
+    Some(cluster)
 }
 
 /// A cluster on the engine that listens at `host`, such as `unix:///tmp/docker.sock`.
@@ -113,7 +127,7 @@ pub(crate) async fn cluster_on(host: Option<String>) -> Option<Cluster> {
     let name = format!("pgtest-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let architecture = engine.info().await.unwrap().architecture;
     let image = GateImage::in_repository(&name, &peer(), &name, &architecture).unwrap();
-    let cluster = Cluster { engine, name, image, settings, host };
+    let cluster = Cluster { engine, name, image, settings, host, placement: Some("published") };
     cluster.engine.ensure_image(&cluster.image).await.unwrap();
     cluster.engine.create_demo_network(&cluster.name, &cluster.network()).await.unwrap();
     cluster.add_node("server-0", "server").await;
@@ -155,6 +169,16 @@ impl Cluster {
         format!("k3d-{}-portgate", self.name)
     }
 
+    /// Whether its gates are in the host's network.
+    pub(crate) fn is_host(&self) -> bool {
+        self.placement.is_none()
+    }
+
+    /// How bytes travel through its gates, unless it was asked for otherwise.
+    pub(crate) fn datapath(&self) -> &'static str {
+        if self.is_host() { "kernel" } else { "relay" }
+    }
+
     /// The image of the nodes.
     pub(crate) fn image(&self) -> &str {
         self.image.reference()
@@ -189,6 +213,10 @@ impl Cluster {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portgate"));
         command.args(arguments).env("PORTGATE_CLUSTER", &self.name).stdin(Stdio::null()).kill_on_drop(true);
+        command.env_remove("PORTGATE_PLACEMENT").env_remove("PORTGATE_DATAPATH");
+        if let Some(placement) = self.placement {
+            command.env("PORTGATE_PLACEMENT", placement);
+        }
         if let Some(host) = &self.host {
             command.env("DOCKER_HOST", host);
         }
@@ -240,11 +268,20 @@ impl Cluster {
 
     /// The one mapping of `portgate ls` that listens on this port.
     pub(crate) async fn mapping(&self, port: u16) -> serde_json::Value {
+        self.only_mapping(port, |_| true).await
+    }
+
+    /// The mapping of this port and protocol.
+    pub(crate) async fn mapping_of(&self, port: u16, protocol: &str) -> serde_json::Value {
+        self.only_mapping(port, |item| item["local"]["protocol"] == protocol).await
+    }
+
+    async fn only_mapping(&self, port: u16, is_meant: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
         let list = self.run("ls -o json").await.ok().json();
         let items = list["items"].as_array().unwrap();
-        let of_port: Vec<_> = items.iter().filter(|item| item["local"]["port"] == port).collect();
-        assert_eq!(of_port.len(), 1, "{list:#}");
-        of_port[0].clone()
+        let found: Vec<_> = items.iter().filter(|item| item["local"]["port"] == port && is_meant(item)).collect();
+        assert_eq!(found.len(), 1, "{list:#}");
+        found[0].clone()
     }
 }
 
@@ -262,6 +299,9 @@ pub(crate) async fn finish(mut command: Command) -> Ran {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        // Where a gate cannot be asked any more, portgate alone knows what it left in the kernel.
+        let mut down = self.command(&["down"]).into_std();
+        let _ = down.stdout(Stdio::null()).stderr(Stdio::null()).status();
         let (name, id, settings) = (self.name.clone(), self.id(), self.settings.clone());
         // The test's own runtime may be on its way out.
         let clearing = std::thread::spawn(move || {

@@ -4,7 +4,8 @@ use std::net::{Ipv6Addr, TcpListener, UdpSocket};
 
 use insta::assert_snapshot;
 
-use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, OTHER_ECHO, cluster, free_port, local};
+use super::cluster;
+use crate::support::{Cluster, DATAGRAM_ECHO, ECHO, OTHER_ECHO, free_port, local};
 
 /// What a command that fails says; the cluster's name and the ports are replaced.
 async fn refused(cluster: &Cluster, arguments: &str, ports: &[u16]) -> String {
@@ -71,7 +72,7 @@ async fn a_container_that_holds_a_port_is_named() {
 
 #[tokio::test]
 async fn another_clusters_gate_that_holds_a_port_is_named() {
-    let Some((cluster, other)) = cluster().await.zip(crate::support::cluster().await) else { return };
+    let Some((cluster, other)) = cluster().await.zip(super::cluster().await) else { return };
     let port = free_port();
     other.run(&format!("open {port}:{ECHO}")).await.ok();
     let refused = refused(&cluster, &format!("open {port}:{ECHO}"), &[port]).await;

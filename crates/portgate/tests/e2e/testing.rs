@@ -1,6 +1,7 @@
 //! `portgate test`.
 
-use crate::support::{DATAGRAM_ECHO, ECHO, GREETING, HTTP, NOTHING, cluster, finish, free_port};
+use super::cluster;
+use crate::support::{DATAGRAM_ECHO, ECHO, GREETING, HTTP, NOTHING, finish, free_port};
 
 #[tokio::test]
 async fn all_open_ports_are_tested_unless_some_are_named() {

@@ -7,8 +7,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 use tokio::time::timeout;
 
+use super::cluster;
 use crate::client::{Talk, tcp_echoes};
-use crate::support::{Cluster, ECHO, LONG, OTHER_ECHO, cluster, eventually, free_port, local};
+use crate::support::{Cluster, ECHO, LONG, OTHER_ECHO, eventually, free_port, local};
 
 #[tokio::test]
 async fn two_commands_at_once_both_open_their_ports() {
@@ -157,7 +158,10 @@ async fn an_interrupted_further_port_leaves_the_first_as_it_was() {
     cluster.run(&format!("open {first}:{ECHO}")).await.ok();
     let mut talk = Talk::start(local(first)).await;
     let running = Running::start(&cluster, &format!("open {further}:{ECHO}"));
-    eventually(async || (cluster.gates().await.len() == 2).then_some(())).await;
+    let has_begun = async || {
+        if cluster.is_host() { running.handles_interrupts() } else { cluster.gates().await.len() == 2 }
+    };
+    eventually(async || has_begun().await.then_some(())).await;
     match running.interrupt().await {
         Some(130) => assert_eq!(cluster.gates().await, [cluster.gate()]),
         Some(0) => tcp_echoes(local(further)).await,

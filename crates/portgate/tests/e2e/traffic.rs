@@ -7,10 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
+use super::cluster;
 use crate::flows::{Datagrams, Download, ranges};
-use crate::support::{
-    COUNTING, DATAGRAM_ECHO, DOWNLOAD, ECHO, GREETING, LONG, OTHER_ECHO, cluster, free_port, local, turn,
-};
+use crate::support::{COUNTING, DATAGRAM_ECHO, DOWNLOAD, ECHO, GREETING, LONG, OTHER_ECHO, free_port, local, turn};
 
 const MIB: u64 = 1 << 20;
 
@@ -140,7 +139,7 @@ async fn opening_and_closing_ports_disturbs_no_other() {
     echoes(&mut open).await;
     let report = datagrams.stop().await;
     assert_eq!(ranges(&report.lost()), "", "lost of {}", report.sent());
-    assert!(report.sent() > 1000, "{}", report.sent());
+    assert!(report.sent() > 100, "{}", report.sent());
     println!("{} datagrams, none lost", report.sent());
 }
 

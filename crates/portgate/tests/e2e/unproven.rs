@@ -1,7 +1,8 @@
 //! Opened ports behind which something is not in order.
 
+use super::cluster;
 use crate::client::tcp_echoes;
-use crate::support::{DATAGRAM_ECHO, ECHO, NOTHING, SILENT, cluster, free_port, local};
+use crate::support::{DATAGRAM_ECHO, ECHO, NOTHING, SILENT, free_port, local};
 
 #[tokio::test]
 async fn a_port_whose_target_does_not_listen_is_told_and_stays_open() {
