@@ -27,14 +27,14 @@ pub(crate) enum Command {
 /// How the measurement is made.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArguments {
-    /// One short round: under two minutes in all, and less exact.
+    /// One short round of the main measurements: under two minutes in all, and less exact.
     #[arg(long)]
     pub(crate) quick: bool,
     /// How often everything is measured; the medians count [default: 3, or 1 with --quick].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: Option<u32>,
     /// Only what has this word in its name: measurements (`tcp`, `udp`, `http`, `connections`), paths (`straight`,
-    /// `relay`, `published`), `memory`, `commands`. Can be repeated.
+    /// `kernel`, `relay`, `published`), `memory`, `commands`. Can be repeated.
     #[arg(long, value_name = "WORD")]
     pub(crate) only: Vec<String>,
     /// Print JSON in place of tables.

@@ -21,29 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The paths of one run.
 pub(crate) struct Bed {
-    /// The node's address.
-    pub(crate) node: IpAddr,
     /// What the node has received.
     pub(crate) meter: Meter,
     /// The paths that work.
     pub(crate) routes: BTreeMap<Path, Route>,
-    /// Ports that are still free.
-    pub(crate) ports: Ports,
+    gates: BTreeMap<Path, Gate>,
     // They end with this.
-    gate: Option<Gate>,
     processes: Vec<Process>,
 }
 
 impl Bed {
-    /// Makes the cluster and the paths. A peer that cannot be had is left out, and said so.
-    pub(crate) async fn make(ground: &Ground, paths: &[Path]) -> anyhow::Result<Self> {
-        let node = ground.make_cluster().await?;
-        wait_until("the node serves", PATIENCE, async || Ok(Meter::connect(node).await.is_ok())).await?;
+    /// Makes the paths. A peer that cannot be had is left out, and said so.
+    pub(crate) async fn make(ground: &Ground, node: IpAddr, ports: &mut Ports, paths: &[Path]) -> anyhow::Result<Self> {
         let meter = Meter::connect(node).await?;
-        let mut bed =
-            Self { node, meter, routes: BTreeMap::new(), ports: Ports::new(), gate: None, processes: Vec::new() };
+        let mut bed = Self { meter, routes: BTreeMap::new(), gates: BTreeMap::new(), processes: Vec::new() };
         for &path in paths {
-            match bed.add(ground, path).await {
+            let route = if path == Path::Straight { Route::straight(node) } else { ports.route(path)? };
+            match bed.add(ground, node, path, route).await {
                 Ok(()) => {}
                 Err(error) if path.is_ours() || path == Path::Straight => {
                     return Err(error.context(format!("cannot make the path {}", path.word())));
@@ -54,20 +48,20 @@ impl Bed {
         Ok(bed)
     }
 
-    async fn add(&mut self, ground: &Ground, path: Path) -> anyhow::Result<()> {
-        let route = if path == Path::Straight { Route::straight(self.node) } else { self.ports.route(path)? };
-        let (network, node) = (ground.network(), ground.node());
-        let on_host = |peer| ground.peers.on_host(peer, ground.directory(), self.node, &route);
-        let published = |peer| ground.peers.published(peer, &network, &node, &route);
+    async fn add(&mut self, ground: &Ground, node: IpAddr, path: Path, route: Route) -> anyhow::Result<()> {
+        let on_host = |peer| ground.peers.on_host(peer, ground.directory(), node, &route);
+        let (network, name) = (ground.network(), ground.node());
+        let published = |peer| ground.peers.published(peer, &network, &name, &route);
         match path {
             Path::Straight => {}
-            Path::Relay => {
-                let directory = ground.directory().join("relay");
-                self.gate = Some(Gate::start(&ground.portgate, &directory, self.node, &route).await?);
+            Path::Kernel | Path::Relay | Path::PublishedKernel | Path::Published => {
+                let site = path.site().context("this path is portgate's")?;
+                let gate = ground.gate(path.word(), site).await?;
+                gate.carry(&route).await?;
+                self.gates.insert(path, gate);
             }
             Path::Haproxy => self.processes.push(on_host(Peer::Haproxy)?),
             Path::Nginx => self.processes.push(on_host(Peer::Nginx)?),
-            Path::Published => ground.portgate.publish(&route).await?,
             Path::PublishedNginx => published(Peer::Nginx).await?,
             Path::PublishedHaproxy => published(Peer::Haproxy).await?,
             Path::PublishedSocat => published(Peer::Socat).await?,
@@ -76,6 +70,15 @@ impl Bed {
         let echo = route.to(Service::Echo);
         wait_until(path.title(), PATIENCE, async || Ok(load::answers(http, echo).await)).await?;
         self.routes.insert(path, route);
+        Ok(())
+    }
+
+    /// Makes sure that what goes by portgate's paths still travels as each of them claims.
+    pub(crate) async fn prove(&self) -> anyhow::Result<()> {
+        for (path, gate) in &self.gates {
+            let ports = self.routes.get(path).map_or(0, |route| route.ports().count());
+            gate.prove(ports).await.with_context(|| format!("the path {} is not what it claims", path.word()))?;
+        }
         Ok(())
     }
 }

@@ -21,8 +21,6 @@ pub(crate) struct Machine {
     pub(crate) congestion: String,
     /// The Docker engine's version.
     pub(crate) engine: String,
-    /// How many programs ran or waited to run in the minute before.
-    pub(crate) load: f64,
     /// Containers of others that ran meanwhile.
     pub(crate) containers: usize,
 }
@@ -40,7 +38,6 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             congestion: read("/proc/sys/net/ipv4/tcp_congestion_control").trim().to_owned(),
             engine: engine.to_owned(),
-            load: first_number(&read("/proc/loadavg")).unwrap_or_default(),
             containers: containers.lines().count(),
         }
     }

@@ -7,6 +7,7 @@
 
 mod args;
 mod bed;
+mod commands;
 mod cpu;
 mod docker;
 mod footprint;
@@ -15,6 +16,7 @@ mod ground;
 mod load;
 mod machine;
 mod measurement;
+mod noise;
 mod path;
 mod peer;
 mod plan;

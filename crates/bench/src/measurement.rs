@@ -50,6 +50,11 @@ impl Measurement {
         tcp.chain(http).chain([Self::Connections, Self::RoundTrips]).chain(DATAGRAMS.map(Self::Udp))
     }
 
+    /// Whether a quick run has it: what it leaves out is more of the same.
+    pub(crate) fn is_quick(self) -> bool {
+        !matches!(self, Self::Tcp(8, _) | Self::Http(256) | Self::Udp(64))
+    }
+
     fn service(self) -> Service {
         match self {
             Self::Tcp(_, Direction::Up) => Service::Sink,

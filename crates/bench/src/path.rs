@@ -3,23 +3,29 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use portgate_core::status::{Datapath, Placement};
 use serde::Serialize;
 
+use crate::gate::Site;
 use crate::service::Service;
 
-/// A way to the node, in the order of the report. Further placements and datapaths get a variant here.
+/// A way to the node, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Path {
     /// To the container's address: the limit.
     Straight,
-    /// Through portgate's relay, a process on the host.
+    /// Through portgate's rules in the host's kernel.
+    Kernel,
+    /// Through the relay of portgate's gate on the host, an unprivileged process.
     Relay,
     /// Through haproxy, a process on the host.
     Haproxy,
     /// Through nginx, a process on the host.
     Nginx,
-    /// Through a port that portgate's gate publishes.
+    /// Through a port that portgate's gate publishes, and portgate's rules in the container's kernel.
+    PublishedKernel,
+    /// Through a port that portgate's gate publishes, and its relay.
     Published,
     /// Through a port that a container with nginx publishes.
     PublishedNginx,
@@ -31,11 +37,13 @@ pub(crate) enum Path {
 
 impl Path {
     /// Every path.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Straight,
+        Self::Kernel,
         Self::Relay,
         Self::Haproxy,
         Self::Nginx,
+        Self::PublishedKernel,
         Self::Published,
         Self::PublishedNginx,
         Self::PublishedHaproxy,
@@ -46,9 +54,11 @@ impl Path {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Straight => "straight",
+            Self::Kernel => "kernel",
             Self::Relay => "relay",
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
+            Self::PublishedKernel => "published-kernel",
             Self::Published => "published",
             Self::PublishedNginx => "published-nginx",
             Self::PublishedHaproxy => "published-haproxy",
@@ -60,10 +70,12 @@ impl Path {
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Straight => "straight to the node (the limit)",
+            Self::Kernel => "portgate kernel path on the host",
             Self::Relay => "portgate relay on the host",
             Self::Haproxy => "haproxy with splice on the host",
             Self::Nginx => "nginx stream on the host",
-            Self::Published => "portgate published",
+            Self::PublishedKernel => "portgate published, kernel path",
+            Self::Published => "portgate published, relay",
             Self::PublishedNginx => "published port + nginx stream",
             Self::PublishedHaproxy => "published port + haproxy splice",
             Self::PublishedSocat => "published port + socat (sidecar)",
@@ -71,15 +83,29 @@ impl Path {
     }
 
     /// Whether the way is portgate's.
-    pub(crate) const fn is_ours(self) -> bool {
-        matches!(self, Self::Relay | Self::Published)
+    pub(crate) fn is_ours(self) -> bool {
+        self.site().is_some()
+    }
+
+    /// Where portgate's gate is to run for it, and how its bytes are to travel.
+    pub(crate) const fn site(self) -> Option<Site> {
+        let (placement, datapath) = match self {
+            Self::Kernel => (Placement::Host, Datapath::Kernel),
+            Self::Relay => (Placement::Host, Datapath::Relay),
+            Self::PublishedKernel => (Placement::Published, Datapath::Kernel),
+            Self::Published => (Placement::Published, Datapath::Relay),
+            _ => return None,
+        };
+        Some(Site { placement, datapath })
     }
 
     /// The other proxies in the same place.
     pub(crate) const fn peers(self) -> &'static [Self] {
         match self {
-            Self::Relay => &[Self::Haproxy, Self::Nginx],
-            Self::Published => &[Self::PublishedNginx, Self::PublishedHaproxy, Self::PublishedSocat],
+            Self::Kernel | Self::Relay => &[Self::Haproxy, Self::Nginx],
+            Self::PublishedKernel | Self::Published => {
+                &[Self::PublishedNginx, Self::PublishedHaproxy, Self::PublishedSocat]
+            }
             _ => &[],
         }
     }

@@ -48,7 +48,10 @@ pub(crate) fn draw(results: &Results) -> String {
 /// Draws a panel below `top`, and returns its height: none if nothing of it was measured.
 fn panel(body: &mut String, top: f64, panel: &Panel, results: &Results) -> f64 {
     let rate = |path| Some((path, results.get(path, panel.measurement, Quantity::Rate)?));
-    let bars: Vec<(Path, f64)> = results.paths().into_iter().filter_map(rate).collect();
+    let mut paths = results.paths();
+    // The sort is stable: all others keep the order of the tables.
+    paths.sort_by_key(|path| *path != Path::Kernel);
+    let bars: Vec<(Path, f64)> = paths.into_iter().filter_map(rate).collect();
     let Some(most) = bars.iter().map(|(_, value)| *value).max_by(f64::total_cmp).filter(|most| *most > 0.0) else {
         return 0.0;
     };
@@ -95,6 +98,17 @@ mod tests {
         assert!(svg.contains("class=\"limit\" x=\"260\" y=\"60\" width=\"510.0\""), "{svg}");
         assert!(svg.contains("class=\"ours\" x=\"260\" y=\"84\" width=\"255.0\""), "{svg}");
         assert_eq!(svg.matches("<rect").count(), 2);
+    }
+
+    #[test]
+    fn the_kernel_path_comes_first() {
+        let mut results = Results::default();
+        for path in Path::ALL {
+            results.add(path, Measurement::Connections, Reading::from([(Quantity::Rate, 1.0)]));
+        }
+        let svg = draw(&results);
+        let at = |path: Path| svg.find(path.title()).unwrap();
+        assert!(at(Path::Kernel) < at(Path::Straight) && at(Path::Straight) < at(Path::Relay));
     }
 
     #[test]

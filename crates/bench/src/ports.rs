@@ -32,9 +32,18 @@ impl Ports {
         self.left.by_ref().find(|&port| is_free(port)).context("no port is free")
     }
 
-    /// Some free ports.
-    pub(crate) fn take(&mut self, count: usize) -> anyhow::Result<Vec<u16>> {
-        (0..count).map(|_| self.next()).collect()
+    /// Some free ports in a row, as `FIRST-LAST`.
+    pub(crate) fn range(&mut self, count: u16) -> anyhow::Result<String> {
+        let (mut first, mut length) = (self.next()?, 1);
+        while length < count {
+            let port = self.next()?;
+            if port == first + length {
+                length += 1;
+            } else {
+                (first, length) = (port, 1);
+            }
+        }
+        Ok(format!("{first}-{}", first + (length - 1)))
     }
 
     /// A free port for each service that the path carries.
@@ -62,10 +71,21 @@ mod tests {
     #[test]
     fn no_port_is_handed_out_twice_or_while_it_is_taken() {
         let mut ports = Ports::new();
-        let first = ports.take(3).unwrap();
+        let first = [ports.next().unwrap(), ports.next().unwrap()];
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.left.start)).ok();
         let next = ports.next().unwrap();
         assert!(!first.contains(&next));
         assert!(taken.is_none_or(|taken| taken.local_addr().unwrap().port() != next));
+    }
+
+    #[test]
+    fn a_range_begins_anew_after_a_port_that_is_taken() {
+        let mut ports = Ports::new();
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.left.start + 5)).ok();
+        let range = ports.range(20).unwrap();
+        let (first, last) = range.split_once('-').unwrap();
+        let (first, last): (u16, u16) = (first.parse().unwrap(), last.parse().unwrap());
+        assert_eq!(last - first, 19);
+        assert!(taken.is_none_or(|taken| !(first..=last).contains(&taken.local_addr().unwrap().port())));
     }
 }

@@ -78,6 +78,11 @@ impl Results {
         Path::ALL.into_iter().filter(measured).collect()
     }
 
+    /// Whether a measurement was made on any path.
+    pub(crate) fn has(&self, measurement: Measurement) -> bool {
+        self.values.keys().any(|(_, made, _)| *made == measurement)
+    }
+
     /// Everything, for JSON.
     pub(crate) fn series(&self) -> Vec<Series<'_>> {
         let series = self.values.iter().map(|(&(path, measurement, quantity), rounds)| Series {
@@ -107,5 +112,6 @@ mod tests {
         assert_eq!(results.ratio(Path::Relay, Path::Haproxy, http, Quantity::Rate), Some(1.5));
         assert_eq!(results.ratio(Path::Relay, Path::Straight, http, Quantity::Rate), None);
         assert_eq!(results.paths(), [Path::Relay, Path::Haproxy]);
+        assert!(results.has(http) && !results.has(Measurement::Connections));
     }
 }

@@ -3,19 +3,26 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::BenchArguments;
 use crate::bed::Bed;
-use crate::footprint;
 use crate::ground::Ground;
 use crate::machine::Machine;
-use crate::plan::Plan;
+use crate::noise::Noise;
+use crate::path::Path;
+use crate::plan::{Plan, order};
 use crate::plot;
+use crate::ports::Ports;
 use crate::report::Report;
 use crate::results::{Quantity, Results};
+use crate::{commands, footprint};
+
+/// How far apart the rounds of one measurement begin in the order of the paths: an odd number, so that every second
+/// round goes backwards.
+const TURNS: usize = 3;
 
 /// Measures, reports, and removes what it made, also after a failure and Ctrl-C.
 pub(crate) async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
@@ -47,41 +54,49 @@ pub(crate) async fn run(arguments: BenchArguments) -> anyhow::Result<()> {
 
 async fn measure(ground: &Ground, plan: &Plan) -> anyhow::Result<Report> {
     let machine = Machine::observe(&ground.info.version).await;
-    eprintln!("making the cluster {} and {} paths to its node", ground.name(), plan.paths.len());
-    let mut bed = Bed::make(ground, &plan.paths).await?;
-    // First, for the gates that are measured have had no traffic then.
-    let memory = if plan.memory { Some(footprint::memory(ground, &mut bed).await?) } else { None };
-    let commands =
-        if plan.commands { Some(footprint::commands(ground, &mut bed.ports, plan.rounds.max(3)).await?) } else { None };
-    let results = rounds(&mut bed, plan).await?;
-    if results.paths().is_empty() && !plan.measurements.is_empty() {
-        bail!("nothing could be measured");
+    let mut noise = Noise::begin().await?;
+    eprintln!("making the cluster {}", ground.name());
+    let node = ground.make_cluster().await?;
+    let mut ports = Ports::new();
+    // First, for these gates are to be alone. Nothing of them is left when the paths are measured.
+    let memory = if plan.memory { Some(footprint::memory(ground, &mut ports).await?) } else { None };
+    let times = plan.rounds.max(3);
+    let commands = if plan.commands { Some(commands::commands(ground, &mut ports, times).await?) } else { None };
+    let mut results = Results::default();
+    if !plan.measurements.is_empty() {
+        eprintln!("making {} paths to its node", plan.paths.len());
+        let mut bed = Bed::make(ground, node, &mut ports, &plan.paths).await?;
+        for round in 1..=plan.rounds {
+            measure_round(round, &mut bed, plan, &mut results).await?;
+            bed.prove().await?;
+            noise.rest().await?;
+        }
+        ensure!(!results.paths().is_empty(), "nothing could be measured");
     }
-    Ok(Report { machine, rounds: plan.rounds, window: plan.window.length, results, memory, commands })
+    Ok(Report { machine, noise, rounds: plan.rounds, window: plan.window.length, results, memory, commands })
 }
 
 /// Each measurement on each path in turn, so that what changes on the machine changes for all.
-async fn rounds(bed: &mut Bed, plan: &Plan) -> anyhow::Result<Results> {
-    let mut results = Results::default();
-    for round in 1..=plan.rounds {
-        for &measurement in &plan.measurements {
-            let mut line = format!("round {round} of {}, {measurement}:", plan.rounds);
-            for (&path, route) in bed.routes.iter().filter(|(path, _)| measurement.fits(**path)) {
-                let said = match measurement.make(route, plan.window, &mut bed.meter).await {
-                    Ok(None) => continue,
-                    Ok(Some(reading)) => {
-                        let rate = reading.get(&Quantity::Rate).copied().unwrap_or_default();
-                        results.add(path, measurement, reading);
-                        format!("{rate:.1}")
-                    }
-                    Err(error) => format!("failed ({error:#})"),
-                };
-                let _ = write!(line, " {} {said};", path.word());
-            }
-            eprintln!("{}", line.trim_end_matches(';'));
+async fn measure_round(round: u32, bed: &mut Bed, plan: &Plan, results: &mut Results) -> anyhow::Result<()> {
+    for (number, &measurement) in plan.measurements.iter().enumerate() {
+        let mut line = format!("round {round} of {}, {measurement}:", plan.rounds);
+        let paths: Vec<Path> = bed.routes.keys().copied().filter(|path| measurement.fits(*path)).collect();
+        for path in order(&paths, number + round as usize * TURNS) {
+            let route = bed.routes.get(&path).context("the path is gone")?;
+            let said = match measurement.make(route, plan.window, &mut bed.meter).await {
+                Ok(None) => continue,
+                Ok(Some(reading)) => {
+                    let rate = reading.get(&Quantity::Rate).copied().unwrap_or_default();
+                    results.add(path, measurement, reading);
+                    format!("{rate:.1}")
+                }
+                Err(error) => format!("failed ({error:#})"),
+            };
+            let _ = write!(line, " {} {said};", path.word());
         }
+        eprintln!("{}", line.trim_end_matches(';'));
     }
-    Ok(results)
+    Ok(())
 }
 
 fn raise_descriptor_limit() {

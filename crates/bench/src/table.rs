@@ -24,19 +24,22 @@ pub(crate) fn table(header: Vec<String>) -> Table {
 /// A column's title, and its cell for each path.
 type Column<'a> = (String, Box<dyn Fn(Path) -> String + 'a>);
 
-/// A table of all paths.
-fn of_paths(results: &Results, columns: &[Column<'_>]) -> Table {
+/// A table of all paths; none without a column.
+fn of_paths(results: &Results, columns: &[Column<'_>]) -> Option<Table> {
+    if columns.is_empty() {
+        return None;
+    }
     let header = std::iter::once("path".to_owned()).chain(columns.iter().map(|(title, _)| title.clone()));
     let mut table = table(header.collect());
     for path in results.paths() {
         let cells = columns.iter().map(|(_, cell)| cell(path));
         table.add_row(std::iter::once(path.title().to_owned()).chain(cells).collect::<Vec<_>>());
     }
-    table
+    Some(table)
 }
 
 /// The columns of DESIGN §5.
-pub(crate) fn overview(results: &Results) -> Table {
+pub(crate) fn overview(results: &Results) -> Option<Table> {
     let [up, down] = [Direction::Up, Direction::Down].map(|direction| Measurement::Tcp(1, direction));
     let http = Measurement::Http(CONNECTIONS[0]);
     let get = |path, measurement, quantity| results.get(path, measurement, quantity);
@@ -65,12 +68,15 @@ pub(crate) fn overview(results: &Results) -> Table {
     )
 }
 
-/// Throughput of TCP.
-pub(crate) fn tcp(results: &Results) -> Table {
+/// Throughput of TCP, as far as it was measured.
+pub(crate) fn tcp(results: &Results) -> Option<Table> {
     let mut columns: Vec<Column<'_>> = Vec::new();
     for streams in STREAMS {
         for (direction, word) in [(Direction::Up, "up"), (Direction::Down, "down")] {
             let measurement = Measurement::Tcp(streams, direction);
+            if !results.has(measurement) {
+                continue;
+            }
             let cell = move |path| {
                 let get = |quantity| number(results.get(path, measurement, quantity));
                 format!("{} ({})", get(Quantity::Rate), get(Quantity::Cpu))
@@ -81,10 +87,11 @@ pub(crate) fn tcp(results: &Results) -> Table {
     of_paths(results, &columns)
 }
 
-/// Requests over keep-alive connections.
-pub(crate) fn http(results: &Results) -> Table {
+/// Requests over keep-alive connections, as far as they were measured.
+pub(crate) fn http(results: &Results) -> Option<Table> {
     let mut columns: Vec<Column<'_>> = Vec::new();
-    for connections in CONNECTIONS {
+    let measured = |connections: &usize| results.has(Measurement::Http(*connections));
+    for connections in CONNECTIONS.into_iter().filter(measured) {
         let measurement = Measurement::Http(connections);
         columns.push((
             format!("{connections}: requests/s"),
@@ -97,10 +104,10 @@ pub(crate) fn http(results: &Results) -> Table {
     of_paths(results, &columns)
 }
 
-/// Datagrams, one way and there and back.
-pub(crate) fn udp(results: &Results) -> Table {
+/// Datagrams, one way and there and back, as far as they were measured.
+pub(crate) fn udp(results: &Results) -> Option<Table> {
     let mut columns: Vec<Column<'_>> = Vec::new();
-    for size in DATAGRAMS {
+    for size in DATAGRAMS.into_iter().filter(|size| results.has(Measurement::Udp(*size))) {
         let cell = move |path| {
             let get = |quantity| results.get(path, Measurement::Udp(size), quantity);
             let lost = get(Quantity::Loss).map_or_else(|| "-".to_owned(), |loss| format!("{:.0} %", loss * 100.0));
@@ -108,21 +115,26 @@ pub(crate) fn udp(results: &Results) -> Table {
         };
         columns.push((format!("{size} B"), Box::new(cell)));
     }
-    let trips = format!("{} B there and back, {CLIENTS} clients", DATAGRAMS[1]);
-    columns.push((trips, Box::new(move |path| with_failures(results, path, Measurement::RoundTrips))));
-    let p99 = move |path| number(results.get(path, Measurement::RoundTrips, Quantity::P99));
-    columns.push(("p99, ms".to_owned(), Box::new(p99)));
+    if results.has(Measurement::RoundTrips) {
+        let trips = format!("{} B there and back, {CLIENTS} clients", DATAGRAMS[1]);
+        columns.push((trips, Box::new(move |path| with_failures(results, path, Measurement::RoundTrips))));
+        let p99 = move |path| number(results.get(path, Measurement::RoundTrips, Quantity::P99));
+        columns.push(("p99, ms".to_owned(), Box::new(p99)));
+    }
     of_paths(results, &columns)
 }
 
 /// Each of our rates to that of the direct way, and to that of the best peer in the same place.
-pub(crate) fn ratios(results: &Results) -> Table {
+pub(crate) fn ratios(results: &Results) -> Option<Table> {
     let ours: Vec<Path> = results.paths().into_iter().filter(|path| path.is_ours()).collect();
+    if ours.is_empty() {
+        return None;
+    }
     let titles = ours
         .iter()
         .flat_map(|path| [format!("{} to straight", path.word()), format!("{} to the best peer", path.word())]);
     let mut table = table(std::iter::once("measurement".to_owned()).chain(titles).collect());
-    for measurement in Measurement::all() {
+    for measurement in Measurement::all().filter(|measurement| results.has(*measurement)) {
         let mut row = vec![measurement.to_string()];
         for &path in &ours {
             let to = |other| results.ratio(path, other, measurement, Quantity::Rate);
@@ -133,7 +145,7 @@ pub(crate) fn ratios(results: &Results) -> Table {
         }
         table.add_row(row);
     }
-    table
+    Some(table)
 }
 
 fn with_failures(results: &Results, path: Path, measurement: Measurement) -> String {
@@ -172,11 +184,13 @@ mod tests {
     fn a_table_is_markdown_and_says_what_is_missing() {
         let mut results = Results::default();
         let reading = Reading::from([(Quantity::Rate, 9.5), (Quantity::Cpu, 1.2)]);
-        results.add(Path::Relay, Measurement::Tcp(1, Direction::Up), reading);
-        let text = tcp(&results).to_string();
+        results.add(Path::Relay, Measurement::Tcp(1, Direction::Up), reading.clone());
+        results.add(Path::Haproxy, Measurement::Tcp(8, Direction::Up), reading);
+        let text = tcp(&results).unwrap().to_string();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "| path                       |        1 up | 1 down |  8 up | 8 down |");
-        assert_eq!(lines[2], "| portgate relay on the host | 9.50 (1.20) |  - (-) | - (-) |  - (-) |");
+        assert_eq!(lines[0], "| path                            |        1 up |        8 up |");
+        assert_eq!(lines[2], "| portgate relay on the host      | 9.50 (1.20) |       - (-) |");
+        assert!(http(&results).is_none());
     }
 
     #[test]
@@ -185,6 +199,6 @@ mod tests {
         for (path, rate) in [(Path::Relay, 10.0), (Path::Haproxy, 5.0), (Path::Nginx, 8.0)] {
             results.add(path, Measurement::Http(32), Reading::from([(Quantity::Rate, rate)]));
         }
-        assert!(ratios(&results).to_string().contains("1.25 (nginx)"));
+        assert!(ratios(&results).unwrap().to_string().contains("1.25 (nginx)"));
     }
 }
