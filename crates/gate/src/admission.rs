@@ -164,7 +164,7 @@ mod tests {
         let mut admission = Admission::default();
         admission.admit(&table(Protocol::Udp, &ends));
         admission.next().await;
-        assert_eq!(start.elapsed(), SILENCE);
+        assert!(start.elapsed() >= SILENCE);
     }
 
     #[tokio::test]
