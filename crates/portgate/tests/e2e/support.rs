@@ -332,9 +332,10 @@ pub(crate) fn free_ports(count: u16) -> u16 {
     let start = std::process::id().wrapping_mul(331);
     loop {
         let given = PORTS_GIVEN.fetch_add(count.into(), Ordering::Relaxed);
-        let offset = start.wrapping_add(given) % u32::from(PORTS.end - PORTS.start - count);
+        // Whatever the count: what was given once is not given again before all were.
+        let offset = start.wrapping_add(given) % u32::from(PORTS.end - PORTS.start);
         let first = PORTS.start + u16::try_from(offset).unwrap();
-        if (first..first + count).all(is_free) {
+        if first + count <= PORTS.end && (first..first + count).all(is_free) {
             return first;
         }
     }
