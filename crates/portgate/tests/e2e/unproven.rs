@@ -59,7 +59,9 @@ async fn one_listening_node_of_two_is_enough() {
     // The first by name, so that each connection tries it first.
     cluster.add_idle_node("agent-0", "agent").await;
     let (tcp, udp) = (free_port(), free_port());
-    let opened = cluster.run(&format!("open {tcp}:{ECHO} {udp}:{DATAGRAM_ECHO}/udp")).await;
+    // UDP cannot be asked whether it listens: the kernel path leads to either node at first.
+    let datagrams = if cluster.is_host() { String::new() } else { format!("{udp}:{DATAGRAM_ECHO}/udp") };
+    let opened = cluster.run(&format!("open {tcp}:{ECHO} {datagrams}")).await;
     assert!(opened.stdout.contains(&format!("localhost:{tcp}/tcp")), "{}{}", opened.stdout, opened.stderr);
     let line = opened.stdout.lines().find(|line| line.contains(&format!(":{tcp}/tcp"))).unwrap();
     assert!(line.contains(" ok: "), "{}", opened.stdout);
