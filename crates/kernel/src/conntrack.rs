@@ -25,12 +25,24 @@ impl Conntrack {
         Ok(Self { socket: Socket::open(Family::Netfilter)? })
     }
 
-    /// All TCP and UDP flows over IPv4.
-    pub(crate) fn entries(&mut self) -> Result<Vec<Entry>, Refused> {
+    /// The TCP and UDP flows over IPv4 whose destination was translated.
+    pub(crate) fn led(&mut self) -> Result<Vec<Entry>, Refused> {
+        self.list(true, |entry| entry.led_to.is_some())
+    }
+
+    /// The flows that are meant; if `only_led` says so, the kernel may leave out those that were not translated.
+    fn list(&mut self, only_led: bool, is_meant: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, Refused> {
         let mut body = Vec::new();
-        drop(OpGetDump::encode_request(&mut body, &header()));
+        let request = OpGetDump::encode_request(&mut body, &header());
+        if only_led {
+            // A host may track hundreds of thousands of others. A kernel that does not know the mask tells of them too.
+            let translated = NfCtStatus::DstNat as u32;
+            drop(request.push_status(translated).push_status_mask(translated));
+        } else {
+            drop(request);
+        }
         let message = Message { operation: "list conntrack entries", kind: GET, flags: 0, body };
-        Ok(self.socket.dump(&message)?.iter().filter_map(|answer| decoded(answer)).collect())
+        self.socket.dump(&message, |answer| decoded(answer).filter(&is_meant))
     }
 
     /// Deletes the entries that must go. Returns how many there were.
@@ -38,7 +50,7 @@ impl Conntrack {
         if fates.is_empty() {
             return Ok(0);
         }
-        let doomed: Vec<Entry> = self.entries()?.into_iter().filter(|entry| fates.doom(entry)).collect();
+        let doomed = self.list(!fates.concern_relayed(), |entry| fates.doom(entry))?;
         for entry in &doomed {
             match self.socket.request(&deletion(entry)) {
                 // It ended by itself meanwhile.

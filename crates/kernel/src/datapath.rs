@@ -180,7 +180,7 @@ impl Datapath {
         for set in counters::sets(&self.plan) {
             counts.extend(self.table.counts(set)?.into_iter().map(|(key, count)| ((set, key), count)));
         }
-        let entries = if counts.is_empty() { Vec::new() } else { self.conntrack.entries()? };
+        let entries = if counts.is_empty() { Vec::new() } else { self.conntrack.led()? };
         Ok(counters::report(&self.plan, &counts, &entries))
     }
 

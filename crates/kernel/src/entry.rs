@@ -77,6 +77,11 @@ impl Fates {
         self.0.is_empty()
     }
 
+    /// Whether an entry can be meant that leads nowhere, because the relay carried its flow.
+    pub(crate) fn concern_relayed(&self) -> bool {
+        self.0.values().any(|fate| matches!(fate, Fate::Taken(_)))
+    }
+
     /// Whether this entry must go.
     pub(crate) fn doom(&self, entry: &Entry) -> bool {
         entry.fronts().any(|front| match (self.0.get(&front), entry.led_to) {

@@ -95,9 +95,8 @@ impl Routes {
     fn present(&mut self) -> Result<BTreeMap<Ipv4Addr, Ipv4Addr>, Refused> {
         let mut body = Vec::new();
         drop(rt_route::OpGetrouteDump::encode_request(&mut body, &header(0)));
-        let answers = self.socket.dump(&Message { operation: "list routes", kind: GET_ROUTE, flags: 0, body })?;
         let mark = self.mark;
-        let ours = answers.iter().filter_map(|answer| {
+        let ours = |answer: &[u8]| {
             let route = rt_route::OpNewrouteDo::decode_request(answer).1;
             let IpAddr::V4(to) = route.get_dst().ok()? else { return None };
             let via = match route.get_gateway() {
@@ -105,8 +104,9 @@ impl Routes {
                 _ => Ipv4Addr::UNSPECIFIED,
             };
             (route.get_table().ok()? == mark).then_some((to, via))
-        });
-        Ok(ours.collect())
+        };
+        let message = Message { operation: "list routes", kind: GET_ROUTE, flags: 0, body };
+        Ok(self.socket.dump(&message, ours)?.into_iter().collect())
     }
 
     /// Returns whether there was something to delete.

@@ -67,22 +67,27 @@ impl Socket {
 
     /// Asks for something to be done.
     pub(crate) fn request(&mut self, message: &Message) -> Result<(), Refused> {
-        self.answers(message, NLM_F_ACK).map(|_| ())
+        self.answers(message, NLM_F_ACK, |_| None::<()>).map(|_| ())
     }
 
     /// Asks for one thing, `None` if it does not exist.
     pub(crate) fn get(&mut self, message: &Message) -> Result<Option<Vec<u8>>, Refused> {
-        match self.answers(message, NLM_F_ACK) {
+        match self.answers(message, NLM_F_ACK, |body| Some(body.to_vec())) {
             Ok(answers) => Ok(answers.found.into_iter().next()),
             Err(refused) if refused.errno == Errno::NOENT => Ok(None),
             Err(refused) => Err(refused),
         }
     }
 
-    /// Asks for all of something: the body of each message, as of one moment.
-    pub(crate) fn dump(&mut self, message: &Message) -> Result<Vec<Vec<u8>>, Refused> {
+    /// Asks for all of something, as of one moment: what `decode` makes of each message's body, without those of which it
+    /// makes nothing. The bodies are not kept: there may be hundreds of thousands.
+    pub(crate) fn dump<T>(
+        &mut self,
+        message: &Message,
+        decode: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Refused> {
         for _ in 0..DUMP_ATTEMPTS {
-            let answers = self.answers(message, NLM_F_DUMP)?;
+            let answers = self.answers(message, NLM_F_DUMP, &decode)?;
             if !answers.interrupted {
                 return Ok(answers.found);
             }
@@ -90,12 +95,17 @@ impl Socket {
         Err(Refused { operation: message.operation, errno: Errno::INTR })
     }
 
-    fn answers(&mut self, message: &Message, flags: i32) -> Result<Answers, Refused> {
+    fn answers<T>(
+        &mut self,
+        message: &Message,
+        flags: i32,
+        decode: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Answers<T>, Refused> {
         let refused = |errno| Refused { operation: message.operation, errno };
         let mut request = Vec::new();
         let sequence = self.append(&mut request, message, NLM_F_REQUEST | flags);
         self.send(&request).map_err(refused)?;
-        let mut answers = Answers::default();
+        let mut answers = Answers { found: Vec::new(), interrupted: false };
         let mut buffer = vec![0; ANSWER];
         loop {
             let received = recv(&self.fd, &mut buffer[..], RecvFlags::empty()).map_err(refused)?.1;
@@ -103,7 +113,7 @@ impl Socket {
                 answers.interrupted |= i32::from(answer.header.flags) & NLM_F_DUMP_INTR != 0;
                 match answer.header.r#type {
                     ERROR | DONE => return answer.outcome().map(|()| answers).map_err(refused),
-                    _ => answers.found.push(answer.body.to_vec()),
+                    _ => answers.found.extend(decode(answer.body)),
                 }
             }
         }
@@ -190,9 +200,8 @@ pub(crate) fn subscribed(family: Family, groups: u32, flags: SocketFlags) -> Res
     Ok(fd)
 }
 
-#[derive(Debug, Default)]
-struct Answers {
-    found: Vec<Vec<u8>>,
+struct Answers<T> {
+    found: Vec<T>,
     interrupted: bool,
 }
 

@@ -8,7 +8,6 @@ use netlink_bindings::nftables::{
     OpNewsetDo, OpNewsetelemDo, OpNewtableDo, PushSetelemListElemAttrs, TableFlags,
 };
 use netlink_bindings::traits::Pusher;
-use netlink_bindings::utils::ErrorContext;
 
 use crate::elements::{Elements, Key, Set, data_bytes};
 use crate::encode::{Expressions, IPV4};
@@ -118,7 +117,7 @@ impl TableSocket {
         let request = message("list rules", GET_RULE, 0, |body| {
             drop(OpGetruleDump::encode_request(body, &header()).push_table_bytes(self.name.as_bytes()));
         });
-        let rules = self.socket.dump(&request)?.len();
+        let rules = self.socket.dump(&request, |_| Some(()))?.len();
         let attributes = OpNewtableDo::decode_request(&table).1;
         let (handle, uses) = (attributes.get_handle().unwrap_or_default(), attributes.get_use().unwrap_or_default());
         Ok(Some(Shape { handle, uses, rules }))
@@ -130,8 +129,7 @@ impl TableSocket {
             let list = OpGetsetelemDump::encode_request(body, &header()).push_table_bytes(self.name.as_bytes());
             drop(list.push_set_bytes(set.to_string().as_bytes()));
         });
-        let answers = self.socket.dump(&request)?;
-        Ok(answers.iter().flat_map(|answer| counted(answer).unwrap_or_default()).collect())
+        Ok(self.socket.dump(&request, counted)?.into_iter().flatten().collect())
     }
 
     fn get(&mut self) -> Result<Option<Vec<u8>>, Refused> {
@@ -258,8 +256,8 @@ fn push_element<Prev: Pusher>(
     .end_nested()
 }
 
-fn counted(answer: &[u8]) -> Result<Vec<(Vec<u8>, Count)>, ErrorContext> {
-    let elements = OpNewsetelemDo::decode_request(answer).1.get_elements()?;
+fn counted(answer: &[u8]) -> Option<Vec<(Vec<u8>, Count)>> {
+    let elements = OpNewsetelemDo::decode_request(answer).1.get_elements().ok()?;
     let counted = elements.get_elem().filter_map(|element| {
         let key = element.get_key().ok()?.get_value().ok()?.to_vec();
         let netlink_bindings::nftables::ExprOps::Counter(counter) = element.get_expr().ok()?.get_data().ok()? else {
@@ -268,7 +266,7 @@ fn counted(answer: &[u8]) -> Result<Vec<(Vec<u8>, Count)>, ErrorContext> {
         let count = Count { packets: counter.get_packets().ok()?, bytes: counter.get_bytes().ok()? };
         Some((key, count))
     });
-    Ok(counted.collect())
+    Some(counted.collect())
 }
 
 /// Type and length of a key of these parts.

@@ -10,7 +10,7 @@ use portgate_core::status::{Datapath, Placement};
 use portgate_docker::engine::Engine;
 use portgate_docker::gate::{GateContainer, RunState};
 
-use crate::apply::{Ground, Undertaking, lost_a_race, node_hosts};
+use crate::apply::{self, Ground, Undertaking, node_hosts};
 use crate::args::{DatapathArgument, ImageArguments, PlacementArgument};
 use crate::failure::Failure;
 use crate::gates::{Gate, Gates};
@@ -46,6 +46,8 @@ pub(crate) struct Opening<'a> {
 /// What is to be done.
 pub(crate) struct Planned {
     steps: Vec<Step>,
+    /// The names of the gates that there were.
+    gates: Vec<String>,
     /// Where the cluster's gates run, or are to run.
     pub(crate) site: Site,
     /// What is open the same way already.
@@ -85,7 +87,7 @@ impl Opening<'_> {
         let wanted = plan::with(&open, new)?;
         let open_already = new.iter().filter(|mapping| open.contains(mapping)).cloned().collect();
         let steps = plan::plan(&self.cluster.id, &wanted, &running, &names, site.placement);
-        Ok(Planned { steps, site, open_already })
+        Ok(Planned { steps, gates: names, site, open_already })
     }
 
     /// Where the gates are to run: where those do that there are. To ask for another place is an error then.
@@ -117,11 +119,21 @@ impl Opening<'_> {
                 return Err(Failure::Many { count: published });
             }
             match self.attempt(&planned, prove).await {
-                Err(failure) if lost_a_race(&failure) => tokio::time::sleep(WAIT).await,
+                Err(failure) if self.lost_a_race(&failure, &planned).await? => tokio::time::sleep(WAIT).await,
                 outcome => return outcome.map(|trials| (planned, trials)),
             }
         }
         Err(Failure::Contended { cluster: self.cluster.id.name.clone() })
+    }
+
+    /// Whether another portgate came first, so that the plan must be made anew: a port that is taken may be that of a gate
+    /// which was not there yet when the plan was made.
+    async fn lost_a_race(&self, failure: &Failure, planned: &Planned) -> Result<bool, Failure> {
+        if !matches!(failure, Failure::PortTaken { .. }) {
+            return Ok(apply::lost_a_race(failure));
+        }
+        let gates = self.engine.gates(Some(&self.cluster.id)).await?;
+        Ok(!gates.iter().map(|gate| &gate.name).eq(&planned.gates))
     }
 
     async fn attempt(&self, planned: &Planned, prove: bool) -> Result<Vec<Trial>, Failure> {

@@ -17,6 +17,9 @@ const RECOVERY: Duration = Duration::from_secs(1);
 /// How long a connection looks for a node that answers.
 const DIAL: Duration = Duration::from_secs(2);
 
+/// How soon a gate in the host's network follows an event of Docker's.
+const TOLD: Duration = Duration::from_millis(200);
+
 /// What the way to the client's side may add to it, on a busy machine.
 const SLACK: Duration = Duration::from_millis(500);
 
@@ -29,6 +32,11 @@ impl Cluster {
     /// When a container's process was started.
     pub(crate) async fn started_at(&self, container: &str) -> Timestamp {
         self.inspect(container).await["State"]["StartedAt"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// When a container's process last ended.
+    async fn ended_at(&self, container: &str) -> Timestamp {
+        self.inspect(container).await["State"]["FinishedAt"].as_str().unwrap().parse().unwrap()
     }
 
     /// Starts a container that takes the lowest free address of the cluster's network, where nothing listens.
@@ -193,11 +201,11 @@ async fn take_over(placement: Placement) {
     cluster.add_node("agent-0", "agent").await;
     let flows = cluster.flows(placement).await;
     cluster.docker(&["stop", &cluster.node("server-0")]).await;
+    let ended = cluster.ended_at(&cluster.node("server-0")).await;
     let flows = flows.working().await;
     cluster.docker(&["start", &cluster.node("server-0")]).await;
     let flows = flows.working().await;
     let (connections, datagrams) = tokio::join!(flows.connections.stop(), flows.datagrams.stop());
-    // Those that the node itself cut when it stopped.
     let failures = connections.failures();
     println!(
         "{placement}, failed over: lost {} of {} datagrams, {} of {} connections, the slowest took {:?}",
@@ -207,7 +215,15 @@ async fn take_over(placement: Placement) {
         connections.0.len(),
         connections.slowest(),
     );
-    assert!(failures.len() <= 1, "{failures:?}");
+    match placement {
+        // The kernel leads to the node until Docker has told that it ended.
+        Placement::Host => {
+            let late: Vec<_> = connections.since(ended + TOLD + SLACK).filter(|one| one.outcome.is_err()).collect();
+            assert!(late.is_empty(), "the node ended at {ended}, and yet: {late:?}");
+        }
+        // The one that the node itself cut when it ended.
+        _ => assert!(failures.len() <= 1, "{failures:?}"),
+    }
     assert!(connections.slowest() < DIAL + SLACK, "{:?}", connections.slowest());
     // No more than a second's.
     assert!(datagrams.lost().len() < 1000, "{}", datagrams.lost().len());
