@@ -63,13 +63,6 @@ impl Plane {
         }
     }
 
-    /// Where the nodes are is known as well as it can be. A worker that asked for it goes on.
-    pub(crate) fn refreshed(&mut self) {
-        if let Self::Apart(worker) = self {
-            worker.refreshed();
-        }
-    }
-
     /// What happens to a worker; never anything where there is none. Cancel-safe.
     pub(crate) async fn next(&mut self) -> WorkerEvent {
         match self {

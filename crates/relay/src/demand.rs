@@ -38,9 +38,10 @@ pub struct Round(u64);
 /// There is one resolver; users are many.
 #[derive(Debug)]
 pub struct Demand {
-    /// How old the newest resolution may be for a new connection to rely on it.
-    freshness: Duration,
-    /// Whether `rounds` holds a demand: what makes the second and each further [`Demand::used`] a single relaxed load.
+    /// How old the newest resolution may be for a new connection to rely on it; `None` if nobody resolves.
+    freshness: Option<Duration>,
+    /// Whether `rounds` holds a demand, or none is wanted: what makes the second and each further [`Demand::used`] a
+    /// single relaxed load.
     signalled: AtomicBool,
     rounds: watch::Sender<Rounds>,
 }
@@ -61,13 +62,19 @@ impl Demand {
     /// A demand that nobody has raised yet. A new TCP connection waits for a resolution if the newest is older than
     /// `freshness`: its address may be another container's by now.
     pub fn new(freshness: Duration) -> Self {
-        Self { freshness, signalled: AtomicBool::new(false), rounds: watch::Sender::new(Rounds::default()) }
+        Self::with(Some(freshness))
+    }
+
+    fn with(freshness: Option<Duration>) -> Self {
+        let signalled = AtomicBool::new(freshness.is_none());
+        Self { freshness, signalled, rounds: watch::Sender::new(Rounds::default()) }
     }
 
     /// Waits until the newest resolution is fresh, at most [`PATIENCE`]. At once while traffic flows.
     pub(crate) async fn fresh(&self) {
-        let stale = self.rounds.borrow().ended_at.is_none_or(|ended_at| ended_at.elapsed() > self.freshness);
-        if stale && self.freshness < Duration::MAX {
+        let Some(freshness) = self.freshness else { return };
+        let stale = self.rounds.borrow().ended_at.is_none_or(|ended_at| ended_at.elapsed() > freshness);
+        if stale && freshness < Duration::MAX {
             let round = self.ask(Urgency::Used);
             // An old address is better than none, should nobody resolve.
             let _ = timeout(PATIENCE, self.ended(round)).await;
@@ -81,9 +88,10 @@ impl Demand {
         }
     }
 
-    /// A backend failed. Returns the first round that begins after this call, whose routes will know better.
+    /// A backend failed. Returns the first round that begins after this call, whose routes will know better; one that
+    /// has ended already, if nobody resolves.
     pub fn failed(&self) -> Round {
-        self.ask(Urgency::Failed)
+        if self.freshness.is_some() { self.ask(Urgency::Failed) } else { Round(0) }
     }
 
     fn ask(&self, urgency: Urgency) -> Round {
@@ -147,10 +155,10 @@ impl Demand {
     }
 }
 
-/// Where addresses never change, and nobody resolves.
+/// Where routes are current by themselves: whoever learns of a change swaps them, and nobody resolves.
 impl Default for Demand {
     fn default() -> Self {
-        Self::new(Duration::MAX)
+        Self::with(None)
     }
 }
 
@@ -172,13 +180,13 @@ mod tests {
 
     #[test]
     fn nothing_is_wanted_while_nothing_flows() {
-        let demand = Demand::default();
+        let demand = Demand::new(Duration::MAX);
         assert_eq!(now(demand.next()), None);
     }
 
     #[test]
     fn uses_and_failures_of_one_round_are_one_demand_of_the_greater_urgency() {
-        let demand = Demand::default();
+        let demand = Demand::new(Duration::MAX);
         demand.used();
         demand.failed();
         demand.used();
@@ -190,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_failure_cuts_the_pause_between_rounds_short_and_a_use_does_not() {
-        let demand = Demand::default();
+        let demand = Demand::new(Duration::MAX);
         demand.used();
         assert_eq!(now(demand.until_failed()), None);
         demand.failed();
@@ -200,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_failure_during_a_round_waits_for_the_end_of_the_next() {
-        let demand = Demand::default();
+        let demand = Demand::new(Duration::MAX);
         demand.used();
         assert!(now(demand.next()).is_some());
         let round = demand.failed();
@@ -214,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_failure_between_rounds_waits_for_the_next_only() {
-        let demand = Demand::default();
+        let demand = Demand::new(Duration::MAX);
         let round = demand.failed();
         assert!(now(demand.next()).is_some());
         demand.refreshed();
@@ -236,9 +244,19 @@ mod tests {
         assert_eq!(now(demand.next()), Some(Urgency::Used), "nobody resolved, and the connection went on all the same");
     }
 
+    #[test]
+    fn where_nobody_resolves_nothing_is_asked_and_nothing_awaited() {
+        let demand = Demand::default();
+        demand.used();
+        assert_eq!(now(demand.fresh()), Some(()));
+        let round = demand.failed();
+        assert_eq!(now(demand.ended(round)), Some(()));
+        assert_eq!(now(demand.next()), None);
+    }
+
     #[tokio::test]
     async fn a_waiting_resolver_is_woken() {
-        let demand = Demand::default();
+        let demand = Demand::new(Duration::MAX);
         let (urgency, ()) = tokio::join!(demand.next(), async { demand.used() });
         assert_eq!(urgency, Urgency::Used);
     }

@@ -17,6 +17,7 @@ mod route;
 mod stop;
 mod tally;
 mod tcp;
+mod threads;
 mod udp;
 
 pub use bind::{Bound, bind};

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use portgate_core::mapping::Local;
 use portgate_core::status::Counters;
 use portgate_core::table::Resolution;
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::bind::Bound;
@@ -19,6 +18,7 @@ use crate::route::Route;
 use crate::stop::{Stop, Switch};
 use crate::tally::Tally;
 use crate::tcp::{self, Congestion, Supplies};
+use crate::threads::Threads;
 use crate::udp;
 
 /// Sets of datagram buffers that are kept for the next batch. More are in use at a time only if more threads than this
@@ -30,8 +30,8 @@ const SPARE_BATCHES: usize = 4;
 pub struct Relay {
     common: Arc<Common>,
     open: BTreeMap<Local, Open>,
-    /// Started for the first UDP mapping.
-    datagrams: Option<udp::Thread>,
+    /// Started for the first mapping.
+    threads: Option<Arc<Threads>>,
 }
 
 #[derive(Debug)]
@@ -53,14 +53,15 @@ impl Relay {
     pub fn new(limits: Limits, demand: Arc<Demand>) -> Self {
         let (supplies, congestion, batches) = (Supplies::new(), Congestion::find(), Pool::new(SPARE_BATCHES));
         let common = Common { limits, demand, supplies, congestion, batches };
-        Self { common: Arc::new(common), open: BTreeMap::new(), datagrams: None }
+        Self { common: Arc::new(common), open: BTreeMap::new(), threads: None }
     }
 
     /// Opens a mapping: serves all of `sockets`, with one route and one set of counters. All or nothing. Within a runtime
-    /// of several threads, the first UDP socket starts a thread for those of all mappings, which ends with the relay.
+    /// of several threads, the first mapping starts a thread for each processor, which end with the relay; in a runtime of
+    /// one thread, that one carries all.
     ///
     /// Fails with [`io::ErrorKind::AlreadyExists`] if the mapping is open already, and with the system's error if a
-    /// socket cannot be registered with the runtime or the thread not be started. Must be called within a tokio runtime
+    /// socket cannot be registered with its runtime or a thread not be started. Must be called within a tokio runtime
     /// with I/O and time enabled.
     pub fn open(&mut self, local: Local, sockets: Vec<Bound>, resolution: Resolution) -> io::Result<()> {
         if self.open.contains_key(&local) {
@@ -68,36 +69,40 @@ impl Relay {
         }
         let mapping =
             Arc::new(Mapping { route: Route::new(resolution), tally: Tally::default(), common: self.common.clone() });
+        let threads = self.threads()?;
         let (switch, orders) = Switch::new();
         let mut listeners = JoinSet::new();
-        let mut datagrams = Vec::new();
+        let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
         for socket in sockets {
             match socket {
-                Bound::Tcp(listener) => {
-                    let listener = tcp::Listener::new(listener, mapping.clone())?;
-                    listeners.spawn(listener.run(orders.clone()));
-                }
+                Bound::Tcp(socket) => streams.push(socket),
                 Bound::Udp(socket) => datagrams.push(socket),
             }
         }
+        if !streams.is_empty() {
+            let place = threads.place(None);
+            let thread = place.handle().clone();
+            let _registers = thread.enter();
+            let listener = tcp::Listener::new(streams, mapping.clone(), threads.clone(), place)?;
+            listeners.spawn_on(listener.run(orders.clone()), &thread);
+        }
         if !datagrams.is_empty() {
-            let runtime = self.datagram_runtime()?;
-            let listener = {
-                let _context = runtime.enter();
-                udp::Listener::new(datagrams, mapping.clone())?
-            };
-            listeners.spawn_on(listener.run(orders), &runtime);
+            let place = threads.place(None);
+            let thread = place.handle().clone();
+            let _registers = thread.enter();
+            let listener = udp::Listener::new(datagrams, mapping.clone(), place)?;
+            listeners.spawn_on(listener.run(orders), &thread);
         }
         self.open.insert(local, Open { mapping, switch, listeners });
         Ok(())
     }
 
-    fn datagram_runtime(&mut self) -> io::Result<Handle> {
-        let thread = match self.datagrams.take() {
-            Some(thread) => thread,
-            None => udp::Thread::start()?,
+    fn threads(&mut self) -> io::Result<Arc<Threads>> {
+        let threads = match self.threads.take() {
+            Some(threads) => threads,
+            None => Arc::new(Threads::start()?),
         };
-        Ok(self.datagrams.insert(thread).handle().clone())
+        Ok(self.threads.insert(threads).clone())
     }
 
     /// Leads a mapping to other backends from now on. Open TCP connections stay as they are. UDP sessions whose backend

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// How to end.
 #[derive(Clone, Copy, Debug)]
@@ -37,5 +38,12 @@ impl Orders {
     pub(crate) async fn ordered(&mut self) -> Stop {
         let order = self.0.wait_for(Option::is_some).await;
         order.ok().and_then(|order| *order).unwrap_or(Stop::Cut)
+    }
+
+    /// Waits until even an open connection must end.
+    pub(crate) async fn cut(&mut self) {
+        if let Stop::Drain(limit) = self.ordered().await {
+            sleep(limit).await;
+        }
     }
 }

@@ -41,11 +41,6 @@ impl Worker {
     }
 
     /// Never called.
-    pub fn refreshed(&mut self) {
-        match *self {}
-    }
-
-    /// Never called.
     pub async fn settle(&mut self) -> Vec<Refused> {
         match *self {}
     }

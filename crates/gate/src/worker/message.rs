@@ -5,7 +5,7 @@ use std::time::Duration;
 use portgate_core::mapping::Local;
 use portgate_core::status::Counters;
 use portgate_core::table::Resolution;
-use portgate_relay::{Limits, Urgency};
+use portgate_relay::Limits;
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, Refused};
@@ -26,8 +26,6 @@ pub(super) enum Order {
     Route { local: Local, resolution: Resolution },
     /// Close mappings.
     Close { locals: Vec<Local> },
-    /// The demand is answered: the routes are current.
-    Refreshed,
     /// Report the counters.
     Count,
     /// Report that all orders before this one are obeyed.
@@ -42,7 +40,6 @@ pub(super) struct Setup {
     pub(super) identity: Option<Identity>,
     #[serde(with = "LimitsForm")]
     pub(super) limits: Limits,
-    pub(super) freshness: Option<Duration>,
 }
 
 /// From the worker to the supervisor.
@@ -50,8 +47,6 @@ pub(super) struct Setup {
 pub(super) enum Report {
     /// A mapping could not be opened.
     Refused(Refused),
-    /// The relay wants to know current addresses.
-    Demand(#[serde(with = "UrgencyForm")] Urgency),
     /// What each open mapping carried.
     Counters(Vec<(Local, Counters)>),
     /// All orders before this mark are obeyed.
@@ -65,11 +60,4 @@ struct LimitsForm {
     udp_idle: Duration,
     udp_sessions: usize,
     drain: Duration,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Urgency")]
-enum UrgencyForm {
-    Used,
-    Failed,
 }

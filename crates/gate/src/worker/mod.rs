@@ -20,8 +20,6 @@ mod process;
 #[cfg(target_os = "linux")]
 mod restarts;
 #[cfg(target_os = "linux")]
-mod rounds;
-#[cfg(target_os = "linux")]
 mod supervisor;
 #[cfg(target_os = "linux")]
 mod tally;
@@ -29,10 +27,9 @@ mod tally;
 mod work;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use portgate_core::mapping::Local;
-use portgate_relay::{Limits, Urgency};
+use portgate_relay::Limits;
 use serde::{Deserialize, Serialize};
 
 #[cfg(not(target_os = "linux"))]
@@ -55,11 +52,6 @@ pub struct WorkerSettings {
     pub identity: Option<Identity>,
     /// The relay's limits.
     pub limits: Limits,
-    /// Set, if addresses are looked up on demand: a demand of the worker becomes [`WorkerEvent::Demand`], and a new
-    /// connection waits, for 50 ms at most, if the last [`Worker::refreshed`] is longer ago than this.
-    /// If nobody answers demands, a connection that every backend refuses is reset only after
-    /// [`Limits::connect_timeout`], in the hope of new addresses.
-    pub freshness: Option<Duration>,
 }
 
 /// A user and a group, without supplementary groups.
@@ -84,8 +76,6 @@ pub enum WorkerEvent {
         /// How the first one ended.
         exit: String,
     },
-    /// The relay wants to know current addresses: [`Worker::refreshed`] is the answer, after the new routes.
-    Demand(Urgency),
     /// A mapping is closed again, since the worker could not take it.
     Refused(Refused),
 }

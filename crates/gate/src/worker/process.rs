@@ -1,5 +1,7 @@
 //! A worker's process, seen from the supervisor.
 
+use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
@@ -26,8 +28,6 @@ pub(super) struct Process {
     /// The last mark that was set, and the last that was reached.
     set: u64,
     reached: u64,
-    /// Whether a demand waits for an answer.
-    demands: bool,
 }
 
 /// What comes from a worker.
@@ -41,10 +41,10 @@ impl Process {
     pub(super) fn start(settings: &WorkerSettings) -> io::Result<Self> {
         let (near, far) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let mut channel = Channel::new(near, 0)?;
-        let WorkerSettings { identity, limits, freshness, .. } = settings.clone();
-        channel.send(&Order::Setup(Setup { identity, limits, freshness }))?;
+        let WorkerSettings { identity, limits, .. } = settings.clone();
+        channel.send(&Order::Setup(Setup { identity, limits }))?;
         let child = spawn(command(settings, far))?;
-        Ok(Self { child, channel, started: Instant::now(), set: 0, reached: 0, demands: false })
+        Ok(Self { child, channel, started: Instant::now(), set: 0, reached: 0 })
     }
 
     /// The process id, unless it has ended.
@@ -74,18 +74,13 @@ impl Process {
         self.reached >= mark
     }
 
-    /// Answers the demand, if there is one.
-    pub(super) fn refreshed(&mut self) {
-        if std::mem::take(&mut self.demands) {
-            self.order(&Order::Refreshed, Arc::default());
-        }
-    }
-
     /// Sends what is queued until something comes back. Cancel-safe.
     pub(super) async fn next(&mut self) -> Happening {
         match self.channel.next().await {
             Ok(Some(Received { message, .. })) => {
-                self.note(&message);
+                if let Report::Reached { mark } = message {
+                    self.reached = mark;
+                }
                 Happening::Report(message)
             }
             // Only when it has ended, its copies of the sockets are closed.
@@ -96,27 +91,24 @@ impl Process {
             Err(error) => Happening::End(format!("it cannot be talked to: {error}")),
         }
     }
-
-    fn note(&mut self, report: &Report) {
-        match report {
-            Report::Reached { mark } => self.reached = *mark,
-            Report::Demand(_) => self.demands = true,
-            Report::Refused(_) | Report::Counters(_) => {}
-        }
-    }
 }
 
 /// The worker's socket is its standard input. A terminal's signals do not reach it: the supervisor decides when it
 /// ends.
 fn command(settings: &WorkerSettings, socket: OwnedFd) -> Command {
     let mut command = Command::new(&settings.program);
-    command.args(&settings.arguments).env_clear().current_dir("/").stdin(Stdio::from(socket));
+    command.args(&settings.arguments).env_clear().envs(allocator()).current_dir("/").stdin(Stdio::from(socket));
     command.process_group(0).kill_on_drop(true);
     if let Some(identity) = settings.identity {
         // It also leaves all supplementary groups.
         command.uid(identity.uid).gid(identity.gid);
     }
     command
+}
+
+/// What the environment says to glibc's allocator, of which the worker has one of its own.
+fn allocator() -> impl Iterator<Item = (OsString, OsString)> {
+    env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"MALLOC_"))
 }
 
 /// Starts a process that can never get a right that it has not.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use portgate_core::mapping::Local;
 use portgate_core::status::Counters;
 use portgate_core::table::Resolution;
-use portgate_relay::{Bound, Urgency};
+use portgate_relay::Bound;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::channel::DESCRIPTORS;
@@ -38,7 +38,6 @@ pub struct Worker {
     restarts: Restarts,
     refused: VecDeque<Refused>,
     replaced: Option<String>,
-    demand: Option<Urgency>,
 }
 
 #[derive(Debug)]
@@ -72,7 +71,6 @@ impl Worker {
             restarts: Restarts::default(),
             refused: VecDeque::new(),
             replaced: None,
-            demand: None,
         };
         worker.finish().await;
         match worker.life {
@@ -118,13 +116,6 @@ impl Worker {
         }
     }
 
-    /// The demand is answered, if there is one: the routes are current.
-    pub fn refreshed(&mut self) {
-        if let Life::Running(process) = &mut self.life {
-            process.refreshed();
-        }
-    }
-
     /// Waits until the worker has taken all that was opened, and returns what it refused, which is closed again. If the
     /// worker is dead, or dies meanwhile, the next one will be given them.
     pub async fn settle(&mut self) -> Vec<Refused> {
@@ -162,9 +153,6 @@ impl Worker {
             }
             if let Some(refused) = self.refused.pop_front() {
                 return WorkerEvent::Refused(refused);
-            }
-            if let Some(urgency) = self.demand.take() {
-                return WorkerEvent::Demand(urgency);
             }
             self.step().await;
         }
@@ -228,7 +216,6 @@ impl Worker {
                     self.refused.push_back(refused);
                 }
             }
-            Report::Demand(urgency) => self.demand = self.demand.max(Some(urgency)),
             Report::Counters(counters) => {
                 for (local, counters) in counters {
                     if let Some(open) = self.open.get_mut(&local) {

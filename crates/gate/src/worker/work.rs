@@ -9,7 +9,7 @@ use portgate_core::mapping::Local;
 use portgate_core::port::Protocol;
 use portgate_core::status::Counters;
 use portgate_core::table::Resolution;
-use portgate_relay::{Bound, Demand, Relay, Urgency};
+use portgate_relay::{Bound, Demand, Relay};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getgid, getrlimit, getuid, set_dumpable_behavior, setrlimit,
 };
@@ -17,7 +17,6 @@ use rustix::thread::{CapabilitySet, capabilities, no_new_privs};
 
 use super::channel::{Channel, DESCRIPTORS, Received};
 use super::message::{Order, Report, Setup};
-use super::rounds::Rounds;
 use super::{Identity, Refused};
 
 /// A worker cannot work.
@@ -51,7 +50,7 @@ pub async fn work() -> Result<(), WorkerError> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let mut channel = Channel::<Report, Order>::new(socket, DESCRIPTORS)?;
     let Some(Received { message, .. }) = channel.next().await? else { return Ok(()) };
-    let Order::Setup(Setup { identity, limits, freshness }) = message else { return Err(WorkerError::NoSettings) };
+    let Order::Setup(Setup { identity, limits }) = message else { return Err(WorkerError::NoSettings) };
     if let Some(identity) = identity {
         check(identity)?;
     }
@@ -59,10 +58,9 @@ pub async fn work() -> Result<(), WorkerError> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| WorkerError::Rights(error.into()))?;
     raise_descriptor_limit();
 
-    let demand = Arc::new(freshness.map_or_else(Demand::default, Demand::new));
-    let relay = Relay::new(limits, demand.clone());
-    let rounds = freshness.map(|_| Rounds::new(demand));
-    let mut work = Work { channel, relay, open: BTreeSet::new(), rounds };
+    // The supervisor swaps the routes as soon as it learns of a change.
+    let relay = Relay::new(limits, Arc::new(Demand::default()));
+    let mut work = Work { channel, relay, open: BTreeSet::new() };
     match work.until_end().await? {
         End::Drain => tokio::select! {
             () = work.relay.drain() => {}
@@ -97,8 +95,6 @@ struct Work {
     channel: Channel<Report, Order>,
     relay: Relay,
     open: BTreeSet<Local>,
-    /// Where addresses are looked up on demand.
-    rounds: Option<Rounds>,
 }
 
 /// How the work ends.
@@ -112,13 +108,10 @@ enum End {
 impl Work {
     async fn until_end(&mut self) -> io::Result<End> {
         loop {
-            tokio::select! {
-                received = self.channel.next() => match received? {
-                    Some(Received { message: Order::Drain, .. }) => return Ok(End::Drain),
-                    Some(received) => self.obey(received).await?,
-                    None => return Ok(End::Cut),
-                },
-                urgency = demanded(&mut self.rounds) => self.channel.send(&Report::Demand(urgency))?,
+            match self.channel.next().await? {
+                Some(Received { message: Order::Drain, .. }) => return Ok(End::Drain),
+                Some(received) => self.obey(received).await?,
+                None => return Ok(End::Cut),
             }
         }
     }
@@ -135,10 +128,6 @@ impl Work {
                     self.open.remove(local);
                     self.relay.close(local).await;
                 }
-                Ok(())
-            }
-            Order::Refreshed => {
-                self.rounds.iter_mut().for_each(Rounds::ended);
                 Ok(())
             }
             Order::Count => self.channel.send(&Report::Counters(self.counters())),
@@ -173,14 +162,6 @@ impl Work {
     fn counters(&self) -> Vec<(Local, Counters)> {
         let counted = |local: &Local| Some((local.clone(), self.relay.counters(local)?));
         self.open.iter().filter_map(counted).collect()
-    }
-}
-
-/// What the supervisor is to be told of the relay's demand, if it wants to be told.
-async fn demanded(rounds: &mut Option<Rounds>) -> Urgency {
-    match rounds {
-        Some(rounds) => rounds.next().await,
-        None => std::future::pending().await,
     }
 }
 

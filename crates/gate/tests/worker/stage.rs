@@ -42,10 +42,10 @@ pub struct Door {
     pub address: SocketAddr,
 }
 
-/// The settings of a worker that stays who the test is, and that nobody resolves for.
+/// The settings of a worker that stays who the test is.
 pub fn settings() -> WorkerSettings {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_portgate-test-worker"));
-    WorkerSettings { program, arguments: Vec::new(), identity: None, limits: Limits::default(), freshness: None }
+    WorkerSettings { program, arguments: Vec::new(), identity: None, limits: Limits::default() }
 }
 
 /// The settings of a worker that a shell starts, in the way that `script` says; `$0` is the worker's program.

@@ -8,7 +8,7 @@ use portgate_core::mapping::{HostAddresses, Local};
 use portgate_core::port::{Port, Protocol};
 use portgate_gate::Limits;
 use portgate_gate::worker::{Refused, WorkerEvent, WorkerSettings};
-use portgate_relay::{Bound, Urgency, bind};
+use portgate_relay::{Bound, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -86,21 +86,12 @@ async fn a_mapping_that_the_worker_cannot_take_is_refused_and_closed() {
 }
 
 #[tokio::test]
-async fn a_demand_is_forwarded_and_its_answer_awaited() {
-    let mut stage = Stage::with(WorkerSettings { freshness: Some(Duration::from_hours(1)), ..settings() }).await;
-    let door = stage.tcp(&[refusing().await]);
-    let connection = tokio::spawn(greeted(door.address, "new"));
-    let mut event = stage.event().await;
-    assert_eq!(event, WorkerEvent::Demand(Urgency::Used));
-    // That it is used may be said once more.
-    while event != WorkerEvent::Demand(Urgency::Failed) {
-        assert_eq!(event, WorkerEvent::Demand(Urgency::Used));
-        stage.worker.refreshed();
-        event = stage.event().await;
-    }
-    stage.route(&door, &[greeter("new").await]);
-    stage.worker.refreshed();
-    stage.meanwhile(connection).await.unwrap().unwrap();
+async fn a_connection_that_every_backend_refuses_is_reset_at_once() {
+    let limits = Limits { connect_timeout: Duration::from_hours(1), ..Limits::default() };
+    let mut stage = Stage::with(WorkerSettings { limits, ..settings() }).await;
+    let door = stage.tcp(&[refusing().await, refusing().await]);
+    let reset = async { expect_reset(&mut TcpStream::connect(door.address).await.unwrap()).await };
+    stage.meanwhile(reset).await;
 }
 
 #[tokio::test]

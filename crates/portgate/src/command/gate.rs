@@ -9,7 +9,7 @@ use portgate_docker::settings::Settings as EngineSettings;
 use portgate_gate::leftovers;
 use portgate_gate::paths::{ENGINE_SOCKET, ProcessPaths};
 use portgate_gate::worker::{self, Identity, WorkerSettings};
-use portgate_gate::{Ending, FRESH, HostPlace, Limits, Place, Settings, client};
+use portgate_gate::{Ending, HostPlace, Limits, Place, Settings, client};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::apply::volume;
@@ -91,7 +91,6 @@ fn host_place(network: Option<String>, datapath: Datapath) -> Place {
         arguments: ["gate", "worker"].map(str::to_owned).to_vec(),
         identity: Some(WORKER),
         limits: Limits::default(),
-        freshness: Some(FRESH),
     };
     Place::Host(HostPlace {
         network: network.unwrap_or_default(),

@@ -1,12 +1,14 @@
 //! Accepting connections.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::dial::dial;
@@ -14,83 +16,101 @@ use super::options;
 use super::peer::Peer;
 use crate::backoff::Backoff;
 use crate::mapping::Mapping;
-use crate::stop::{Orders, Stop};
+use crate::stop::Orders;
+use crate::threads::{Place, Threads};
 
-/// A listening socket and the connections that came through it.
+/// All listening sockets of a mapping, and the connections that came through them.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: TcpListener,
+    sockets: Vec<TcpListener>,
+    /// The socket that is looked at first, so that a busy one does not starve the others.
+    turn: usize,
     mapping: Arc<Mapping>,
-    connections: JoinSet<()>,
+    threads: Arc<Threads>,
+    place: Place,
+    connections: TaskTracker,
 }
 
 impl Listener {
-    pub(crate) fn new(socket: std::net::TcpListener, mapping: Arc<Mapping>) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::from_std(socket)?, mapping, connections: JoinSet::new() })
+    /// Registers the sockets with the runtime of this context, which must be that of `place`. Their connections are spread
+    /// over the threads.
+    pub(crate) fn new(
+        sockets: Vec<std::net::TcpListener>,
+        mapping: Arc<Mapping>,
+        threads: Arc<Threads>,
+        place: Place,
+    ) -> io::Result<Self> {
+        let sockets = sockets.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>()?;
+        Ok(Self { sockets, turn: 0, mapping, threads, place, connections: TaskTracker::new() })
     }
 
     /// Serves until it is told to stop; nothing else ends it.
     pub(crate) async fn run(mut self, mut stop: Orders) {
         let mut backoff = Backoff::default();
-        let stop = loop {
+        loop {
             tokio::select! {
-                stop = stop.ordered() => break stop,
-                // An ended connection cancels the wait of an accept that failed. That is welcome: it may have been
-                // file descriptors that were missing, and the connection's are free now.
-                Some(ended) = self.connections.join_next() => report(ended),
-                stream = accept(&self.socket, &self.mapping, &mut backoff) => {
+                _ = stop.ordered() => break,
+                stream = self.accept(&mut backoff) => {
                     self.mapping.common.demand.used();
-                    self.connections.spawn(serve(stream, self.mapping.clone()));
+                    let place = self.threads.place(Some(&self.place));
+                    let thread = place.handle().clone();
+                    self.connections.spawn_on(serve(stream, self.mapping.clone(), stop.clone(), place), &thread);
                 }
             }
-        };
-        drop(self.socket);
-        if let Stop::Drain(limit) = stop {
-            // That the limit has passed shows in the connections that are left.
-            let _ = timeout(limit, async { while self.connections.join_next().await.is_some() {} }).await;
         }
-        self.connections.shutdown().await;
+        self.sockets.clear();
+        self.connections.close();
+        self.connections.wait().await;
     }
-}
 
-/// A task of a connection has ended; if it panicked, the connection was reset and nothing else happened.
-fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "a connection's task panicked");
-    }
-}
-
-/// Accepts the next connection, whatever it takes: what is missing now comes back when connections end.
-async fn accept(socket: &TcpListener, mapping: &Mapping, backoff: &mut Backoff) -> TcpStream {
-    loop {
-        match socket.accept().await {
-            Ok((stream, _)) => {
-                backoff.succeeded();
-                return stream;
-            }
-            // This connection ended while it waited; the next one is not concerned.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                if backoff.is_fresh() {
-                    mapping.tally.note(format_args!("cannot accept connections for now: {error}"));
+    /// Accepts the next connection, whatever it takes: what is missing now comes back when connections end. The connection
+    /// is not registered with a runtime. Cancel-safe.
+    async fn accept(&mut self, backoff: &mut Backoff) -> std::net::TcpStream {
+        loop {
+            match poll_fn(|cx| self.poll_accept(cx)).await.and_then(TcpStream::into_std) {
+                Ok(stream) => {
+                    backoff.succeeded();
+                    return stream;
                 }
-                sleep(backoff.failed()).await;
+                // This connection ended while it waited; the next one is not concerned.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if backoff.is_fresh() {
+                        self.mapping.tally.note(format_args!("cannot accept connections for now: {error}"));
+                    }
+                    sleep(backoff.failed()).await;
+                }
             }
         }
     }
-}
 
-/// One connection, from its first moment to its last.
-async fn serve(client: TcpStream, mapping: Arc<Mapping>) {
-    if let Err(error) = carry(client, &mapping).await {
-        tracing::debug!(%error, "a connection was reset");
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        let count = self.sockets.len();
+        for place in (0..count).map(|step| (self.turn + step) % count) {
+            if let Poll::Ready(accepted) = self.sockets[place].poll_accept(cx) {
+                self.turn = place + 1;
+                return Poll::Ready(accepted.map(|(stream, _)| stream));
+            }
+        }
+        Poll::Pending
     }
 }
 
-async fn carry(client: TcpStream, mapping: &Mapping) -> io::Result<()> {
-    let client = Peer::new(client);
+/// One connection, from its first moment to its last. It keeps its place until then.
+async fn serve(client: std::net::TcpStream, mapping: Arc<Mapping>, mut stop: Orders, _place: Place) {
+    tokio::select! {
+        biased;
+        carried = carry(client, &mapping) => {
+            if let Err(error) = carried {
+                tracing::debug!(%error, "a connection was reset");
+            }
+        }
+        () = stop.cut() => {}
+    }
+}
+
+async fn carry(client: std::net::TcpStream, mapping: &Mapping) -> io::Result<()> {
+    let client = Peer::new(TcpStream::from_std(client)?);
     if !options::INHERITED {
         options::configure(&SockRef::from(&client.stream))?;
     }

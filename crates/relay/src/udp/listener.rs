@@ -20,6 +20,7 @@ use super::table::Table;
 use crate::backoff::is_exhaustion;
 use crate::mapping::Mapping;
 use crate::stop::Orders;
+use crate::threads::Place;
 
 /// All listening sockets of a mapping, and the sessions of their clients.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Listener {
     answers: JoinSet<Refused>,
     clock: Clock,
     mapping: Arc<Mapping>,
+    _place: Place,
 }
 
 /// A session, and the task that passes its answers on.
@@ -41,11 +43,11 @@ struct Live {
 }
 
 impl Listener {
-    /// Registers the sockets with the runtime of this context.
-    pub(crate) fn new(sockets: Vec<UdpSocket>, mapping: Arc<Mapping>) -> io::Result<Self> {
+    /// Registers the sockets with the runtime of this context, which must be that of `place`.
+    pub(crate) fn new(sockets: Vec<UdpSocket>, mapping: Arc<Mapping>, place: Place) -> io::Result<Self> {
         let sockets = sockets.into_iter().map(|socket| Socket::new(socket).map(Arc::new)).collect::<io::Result<_>>()?;
         let (sessions, answers) = (Table::new(), JoinSet::new());
-        Ok(Self { sockets, turn: 0, sessions, answers, clock: Clock::start(), mapping })
+        Ok(Self { sockets, turn: 0, sessions, answers, clock: Clock::start(), mapping, _place: place })
     }
 
     /// Serves until it is told to stop; nothing else ends it.

@@ -7,8 +7,6 @@ mod listener;
 mod session;
 mod socket;
 mod table;
-mod thread;
 
 pub(crate) use batch::Batch;
 pub(crate) use listener::Listener;
-pub(crate) use thread::Thread;

@@ -47,7 +47,7 @@ impl Stage {
     }
 
     pub fn with(limits: Limits) -> Self {
-        let demand = Arc::new(Demand::default());
+        let demand = Arc::new(Demand::new(Duration::MAX));
         Self { relay: Relay::new(limits, demand.clone()), demand }
     }
 
