@@ -16,7 +16,11 @@ pub const MAX_LINE: usize = 32 << 20;
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum Request {
     /// How are you?
-    Status,
+    Status {
+        /// How much is to be told.
+        #[serde(default)]
+        detail: Detail,
+    },
     /// Change the wanted mappings.
     Change(Change),
     /// Forget every mapping and accept no further change: the gate is about to be removed.
@@ -28,6 +32,18 @@ pub enum Request {
     Probe(Probe),
     /// Drain and end. For gates in process placement; a container is stopped through Docker.
     Stop,
+}
+
+/// How much a gate is to tell of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detail {
+    /// All.
+    #[default]
+    Whole,
+    /// Not what the kernel carries at the moment: to count that, it goes through the flows of the whole machine, which
+    /// takes it more than ten milliseconds.
+    Brief,
 }
 
 /// A change of the wanted mappings, all of it or nothing.
@@ -166,6 +182,9 @@ mod tests {
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(text, r#"{"request":"retire","revision":7}"#);
         assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
+
+        let all = serde_json::from_str::<Request>(r#"{"request":"status"}"#).unwrap();
+        assert_eq!(all, Request::Status { detail: Detail::Whole });
 
         let response = Response::Refused(Refusal::Stale { revision: 8 });
         let text = serde_json::to_string(&response).unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use portgate_core::control::{MAX_LINE, Refusal, Request, Response};
+use portgate_core::control::{Detail, MAX_LINE, Refusal, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
@@ -85,7 +85,9 @@ impl Session<UnixStream> {
 
 /// Whether the gate answers within four seconds.
 pub async fn health(socket: &Path) -> Result<(), ClientError> {
-    let check = async { Session::connect(socket, Duration::ZERO).await?.request(&Request::Status).await };
+    let check = async {
+        Session::connect(socket, Duration::ZERO).await?.request(&Request::Status { detail: Detail::Brief }).await
+    };
     tokio::time::timeout(HEALTH_TIMEOUT, check).await.map_err(|_| ClientError::TimedOut(HEALTH_TIMEOUT))?.map(drop)
 }
 

@@ -137,8 +137,6 @@ impl Gate {
                 self.silent.insert(local, message);
                 self.apply();
             }
-            // The engine's events tell where the nodes are, whether there is traffic or not.
-            Event::Worker(WorkerEvent::Demand(_)) => self.plane.refreshed(),
             Event::Kernel(Kernel::Admitted) => self.apply(),
             Event::Kernel(Kernel::Touched) => self.overlay.mend(),
             Event::Probed => {}
@@ -188,14 +186,14 @@ impl Gate {
     pub(crate) async fn answer(&mut self, Call { request, answer }: Call) -> ControlFlow<()> {
         let ends = matches!(request, Request::Stop);
         let response = match request {
-            Request::Status => {
+            Request::Status { detail } => {
                 if let Some(seen) = self.observer.look().await {
                     self.observe(seen);
                 }
                 // Neither a port that is free again is told, nor every change of the kernel's settings.
                 self.listen_again();
                 self.overlay.mend();
-                Ok(Response::Status(self.status().await))
+                Ok(Response::Status(self.status(detail).await))
             }
             Request::Change(change) => self.change(change).await,
             Request::Retire { revision } => self.retire(revision).await,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portgate_core::causes;
 use portgate_core::cluster::ClusterId;
+use portgate_core::control::Detail;
 use portgate_core::mapping::Local;
 use portgate_core::status::{Counters, Datapath, RelayReason};
 use portgate_core::table::Table;
@@ -90,9 +91,9 @@ impl Overlay {
     }
 
     /// What the kernel carried.
-    pub(crate) fn counters(&mut self) -> BTreeMap<Local, Counters> {
+    pub(crate) fn counters(&mut self, detail: Detail) -> BTreeMap<Local, Counters> {
         let Self::On(rules) = self else { return BTreeMap::new() };
-        rules.datapath.counters().unwrap_or_else(|error| {
+        rules.datapath.counters(detail).unwrap_or_else(|error| {
             tracing::warn!(error = causes::line(&error), "cannot read the kernel's counters");
             BTreeMap::new()
         })
@@ -109,7 +110,7 @@ impl Overlay {
 
     /// Whether a connection is open by the kernel path.
     pub(crate) fn is_busy(&mut self) -> bool {
-        self.counters().values().any(|counters| counters.connections_open > 0)
+        self.counters(Detail::Whole).values().any(|counters| counters.connections_open > 0)
     }
 
     /// Puts back what others have removed.

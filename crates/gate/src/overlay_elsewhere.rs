@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use portgate_core::cluster::ClusterId;
+use portgate_core::control::Detail;
 use portgate_core::mapping::Local;
 use portgate_core::status::{Counters, RelayReason};
 use portgate_core::table::Table;
@@ -34,7 +35,7 @@ impl Overlay {
         Some(RelayReason::Process)
     }
 
-    pub(crate) fn counters(&mut self) -> BTreeMap<Local, Counters> {
+    pub(crate) fn counters(&mut self, _detail: Detail) -> BTreeMap<Local, Counters> {
         BTreeMap::new()
     }
 

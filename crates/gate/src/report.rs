@@ -1,5 +1,6 @@
 //! What a gate says of itself.
 
+use portgate_core::control::Detail;
 use portgate_core::mapping::Mapping;
 use portgate_core::status::{Counters, Datapath, GateStatus, MappingState, MappingStatus, RelayReason};
 
@@ -7,9 +8,9 @@ use crate::gate::Gate;
 
 impl Gate {
     /// What the gate carries, and has carried.
-    pub(crate) async fn status(&mut self) -> GateStatus {
+    pub(crate) async fn status(&mut self, detail: Detail) -> GateStatus {
         let mut relayed = self.plane.counters(self.table.keys()).await;
-        let mut carried = self.overlay.counters();
+        let mut carried = self.overlay.counters(detail);
         let status = |mapping: &Mapping| {
             let mut counters = relayed.remove(&mapping.local).unwrap_or_default();
             counters += carried.remove(&mapping.local).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use portgate_core::cluster::{ClusterId, Provider};
-use portgate_core::control::{Change, Probe, ProbeOutcome, Refusal, Request, Response};
+use portgate_core::control::{Change, Detail, Probe, ProbeOutcome, Refusal, Request, Response};
 use portgate_core::mapping::{HostAddresses, Local, Mapping, Target};
 use portgate_core::port::{Port, Protocol};
 use portgate_core::state::{GateState, NodeHost};
@@ -52,7 +52,7 @@ fn paths(directory: &tempfile::TempDir) -> ProcessPaths {
 
 impl Running {
     async fn status(&mut self) -> GateStatus {
-        match self.session.request(&Request::Status).await.unwrap() {
+        match self.session.request(&Request::Status { detail: Detail::Whole }).await.unwrap() {
             Response::Status(status) => status,
             other => panic!("{other:?}"),
         }

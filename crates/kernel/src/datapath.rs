@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use portgate_core::control::Detail;
 use portgate_core::mapping::Local;
 use portgate_core::status::{Counters, RelayReason};
 use portgate_core::table::Table;
@@ -175,12 +176,17 @@ impl Datapath {
 
     /// What the kernel carried for each mapping that it carries now, since it took it. Bytes are payload: exact for UDP; for
     /// TCP without 52 bytes of headers for each packet, which is an estimate.
-    pub fn counters(&mut self) -> Result<BTreeMap<Local, Counters>, Error> {
+    ///
+    /// What is open at the moment is counted only where all is to be told.
+    pub fn counters(&mut self, detail: Detail) -> Result<BTreeMap<Local, Counters>, Error> {
         let mut counts = counters::Counts::new();
         for set in counters::sets(&self.plan) {
             counts.extend(self.table.counts(set)?.into_iter().map(|(key, count)| ((set, key), count)));
         }
-        let entries = if counts.is_empty() { Vec::new() } else { self.conntrack.led()? };
+        let entries = match detail {
+            Detail::Whole if !counts.is_empty() => self.conntrack.led()?,
+            Detail::Whole | Detail::Brief => Vec::new(),
+        };
         Ok(counters::report(&self.plan, &counts, &entries))
     }
 

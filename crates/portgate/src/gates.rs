@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use portgate_core::cluster::ClusterId;
-use portgate_core::control::{Request, Response};
+use portgate_core::control::{Detail, Request, Response};
 use portgate_core::mapping::Mapping;
 use portgate_core::plan::RunningGate;
 use portgate_core::state::GateState;
@@ -152,9 +152,9 @@ impl Gates {
     }
 
     /// What each gate says, at once.
-    pub(crate) async fn reports(self) -> Result<Vec<Report>, Failure> {
+    pub(crate) async fn reports(self, detail: Detail) -> Result<Vec<Report>, Failure> {
         let engine = self.engine.as_ref();
-        try_join_all(self.list.into_iter().map(|gate| Report::of(engine, gate))).await
+        try_join_all(self.list.into_iter().map(|gate| Report::of(engine, gate, detail))).await
     }
 }
 
@@ -194,11 +194,11 @@ pub(crate) enum Contents {
 }
 
 impl Report {
-    async fn of(engine: Option<&Engine>, gate: Gate) -> Result<Self, Failure> {
+    async fn of(engine: Option<&Engine>, gate: Gate, detail: Detail) -> Result<Self, Failure> {
         let contents = match &gate {
-            Gate::Container(container) => Self::of_container(engine, &gate, container).await?,
+            Gate::Container(container) => Self::of_container(engine, &gate, container, detail).await?,
             Gate::Process { paths, .. } => match Control::connect(engine, &gate).await {
-                Ok(mut control) => Contents::Live { status: control.status().await?, control },
+                Ok(mut control) => Contents::Live { status: control.tell(detail).await?, control },
                 Err(Failure::Client(ClientError::Connect { .. })) => {
                     Contents::Stopped { state: Store::new(paths.state()).load()?, word: "stopped".to_owned() }
                 }
@@ -213,11 +213,12 @@ impl Report {
         engine: Option<&Engine>,
         gate: &Gate,
         container: &GateContainer,
+        detail: Detail,
     ) -> Result<Contents, Failure> {
         let word = if container.state == RunState::Running {
             let live = async {
                 let mut control = Control::connect(engine, gate).await?;
-                Ok::<_, Failure>(Contents::Live { status: control.status().await?, control })
+                Ok::<_, Failure>(Contents::Live { status: control.tell(detail).await?, control })
             };
             match live.await {
                 Ok(live) => return Ok(live),
@@ -336,8 +337,13 @@ impl Control {
         }
     }
 
+    /// What a gate carries, and has carried; not what the kernel carries at the moment.
     pub(crate) async fn status(&mut self) -> Result<GateStatus, Failure> {
-        match self.request(&Request::Status).await? {
+        self.tell(Detail::Brief).await
+    }
+
+    async fn tell(&mut self, detail: Detail) -> Result<GateStatus, Failure> {
+        match self.request(&Request::Status { detail }).await? {
             Response::Status(status) => Ok(status),
             _ => Err(ClientError::Ended.into()),
         }

@@ -29,7 +29,7 @@ use crate::args::{Arguments, Command};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 
-#[tokio::main]
+#[tokio::main(worker_threads = 1)]
 async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use portgate_core::cluster::Cluster;
+use portgate_core::control::Detail;
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::{self, RunningGate, Step};
 use portgate_core::status::{Datapath, Placement};
@@ -199,7 +200,7 @@ impl Opening<'_> {
         let site = host.or(containers.first()).map(Site::of);
         let names = containers.iter().map(|container| container.name.clone()).collect();
         let list = containers.into_iter().map(Gate::Container).collect();
-        let reports = Gates { engine: Some(self.engine.clone()), list }.reports().await?;
+        let reports = Gates { engine: Some(self.engine.clone()), list }.reports(Detail::Brief).await?;
         let running: Result<Vec<RunningGate>, Failure> = reports
             .into_iter()
             .map(|report| {

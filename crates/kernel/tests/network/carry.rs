@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::UdpSocket;
 use std::time::Instant;
 
+use portgate_core::control::Detail;
 use portgate_kernel::elements::Elements;
 use portgate_kernel::plan::Plan;
 use portgate_kernel::ruleset::Ruleset;
@@ -143,7 +144,7 @@ fn counters_tell_flows_datagrams_and_payload() {
             ask(&session, &"x".repeat(100), lab::PATIENCE).unwrap();
         }
         let open = connect("127.0.0.1:8080").unwrap();
-        let counters = path.counters().unwrap();
+        let counters = path.counters(Detail::Whole).unwrap();
         let tcp = &counters[&local("127.0.0.1:8080/tcp")];
         assert_eq!((tcp.connections_total, tcp.connections_open), (2, 1), "{tcp:?}");
         assert!((1_000_005..1_010_000).contains(&tcp.bytes_in), "{tcp:?}");

@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 
 use crate::lab::{self, Lab, ask, connect, local, say, shell, table, tcp};
+use portgate_core::control::Detail;
 
 fn session(end: &str) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -28,7 +29,7 @@ fn a_running_udp_flow_moves_with_its_mapping() {
         assert_eq!(ask(&moved, "hello", lab::PATIENCE).unwrap(), "two hello");
         assert_eq!(ask(&stays, "hello", lab::PATIENCE).unwrap(), "one hello");
         // Had its entry been deleted, the other mapping's flow would have begun anew.
-        let counters = path.counters().unwrap();
+        let counters = path.counters(Detail::Whole).unwrap();
         assert_eq!(counters[&local("127.0.0.1:8080/udp")].sessions_total, 2);
         assert_eq!(counters[&local("0.0.0.0:8081/udp")].sessions_total, 1);
         path.apply(&table(&[("127.0.0.1:8080/udp", two), ("0.0.0.0:8081/udp", two)])).unwrap();
@@ -53,7 +54,7 @@ fn a_connection_that_has_no_answer_yet_moves_and_others_stay() {
         lab.at(0).shell("nft add rule ip t c 'tcp flags & (syn | ack) == syn drop'");
         let pending = lab.host.spawn(|| tcp("127.0.0.1:8080"));
         lab::eventually(|| {
-            let counters = path.counters().unwrap();
+            let counters = path.counters(Detail::Whole).unwrap();
             counters[&local("127.0.0.1:8080/tcp")].connections_total == 2
         });
         path.apply(&table(&[("127.0.0.1:8080/tcp", &both[1..])])).unwrap();
@@ -81,7 +82,7 @@ fn closing_ends_the_connections_of_that_mapping_only() {
         assert!(say(&mut ends[0], "hello").is_err());
         assert_eq!(say(&mut ends[1], "hello").unwrap(), "node hello");
         assert_eq!(say(&mut ends[2], "hello").unwrap(), "node hello");
-        assert_eq!(path.counters().unwrap()[&local("0.0.0.0:8081/tcp")].connections_total, 1);
+        assert_eq!(path.counters(Detail::Whole).unwrap()[&local("0.0.0.0:8081/tcp")].connections_total, 1);
         path.apply(&table(&[])).unwrap();
         assert!(say(&mut ends[1], "hello").is_err());
         assert_eq!(say(&mut ends[2], "hello").unwrap(), "node hello");

@@ -1,5 +1,6 @@
 //! A gate in a container's network.
 
+use portgate_core::control::Detail;
 use portgate_kernel::{Datapath, Error, Place};
 
 use crate::lab::{self, Lab, Net, identity, local, shell, table, tcp, udp};
@@ -39,7 +40,7 @@ fn what_arrives_in_a_container_is_led_on() {
         assert_eq!(tcp("172.30.0.9:5353").unwrap(), "service hello");
         assert_eq!(udp("172.30.0.9:5353").unwrap(), "service hello");
     });
-    let counters = gate.run(|| path.counters()).unwrap();
+    let counters = gate.run(|| path.counters(Detail::Whole)).unwrap();
     assert_eq!(counters[&local("::1:8080/udp")].datagrams_in, 1);
     assert_eq!(counters[&local("127.0.0.1:8080/tcp")].connections_total, 1);
     gate.run(|| path.end()).unwrap();

@@ -1,5 +1,6 @@
 //! Why there may be no kernel path.
 
+use portgate_core::control::Detail;
 use portgate_core::status::RelayReason;
 use portgate_kernel::{Datapath, Error, Place, clean};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
@@ -43,7 +44,7 @@ fn net_admin_is_enough() {
         only_net_admin();
         path.apply(&wanted).unwrap();
         assert_eq!(tcp("127.0.0.1:8080").unwrap(), "node hello");
-        assert_eq!(path.counters().unwrap().len(), 2);
+        assert_eq!(path.counters(Detail::Whole).unwrap().len(), 2);
         assert!(!path.mend().unwrap());
         path.end().unwrap();
     });

@@ -1,4 +1,4 @@
-use portgate_core::control::{Change, Request};
+use portgate_core::control::{Change, Detail, Request};
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::{self, RunningGate, Step};
 use portgate_core::status::Placement;
@@ -29,7 +29,7 @@ pub(crate) async fn close(arguments: CloseArguments, interrupt: &Interrupt) -> R
 async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<(), Failure> {
     let found = async {
         let (cluster, gates) = gates::find().await?.of_cluster(&arguments.cluster).await?;
-        Ok((cluster, gates.engine.clone(), gates.reports().await?))
+        Ok((cluster, gates.engine.clone(), gates.reports(Detail::Brief).await?))
     };
     let (cluster, engine, reports) = interrupt.abandon(found).await?;
     let mut containers: Vec<(GateContainer, RunningGate)> = Vec::new();

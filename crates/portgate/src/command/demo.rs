@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use portgate_core::cluster::{Cluster, ClusterId, Provider};
+use portgate_core::control::Detail;
 use portgate_core::mapping::{Local, Mapping, Target};
 use portgate_core::port::{Port, Protocol};
 use portgate_core::state::{GateState, NodeHost};
@@ -112,7 +113,7 @@ async fn running(gates: Gates) -> Result<Option<Vec<Trial>>, Failure> {
         None => true,
     };
     let mut trials = Vec::new();
-    for report in gates.reports().await? {
+    for report in gates.reports(Detail::Brief).await? {
         let (_, status, mut control) = report.live()?;
         let method = Method { from_host, timeout: TIMEOUT, exchange: None };
         trials.extend(trial::run(&mut control, &status.mappings, &method).await?);

@@ -1,3 +1,5 @@
+use portgate_core::control::Detail;
+
 use crate::args::ListArguments;
 use crate::failure::Failure;
 use crate::gates;
@@ -5,7 +7,7 @@ use crate::view::{self, MappingRow};
 
 /// Prints every open port.
 pub(crate) async fn ls(arguments: ListArguments) -> Result<(), Failure> {
-    let reports = gates::find().await?.named(&arguments.cluster).await?.reports().await?;
+    let reports = gates::find().await?.named(&arguments.cluster).await?.reports(Detail::Whole).await?;
     let mut rows: Vec<MappingRow> = reports.iter().flat_map(view::rows).collect();
     rows.sort_by(|a, b| (&a.cluster, &a.mapping.local).cmp(&(&b.cluster, &b.mapping.local)));
     if rows.is_empty() {

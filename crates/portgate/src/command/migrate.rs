@@ -1,4 +1,5 @@
 use portgate_core::cluster::Cluster;
+use portgate_core::control::Detail;
 
 use crate::args::MigrateArguments;
 use crate::failure::Failure;
@@ -21,7 +22,7 @@ pub(crate) async fn migrate(arguments: MigrateArguments, interrupt: &Interrupt) 
             None => engine.cluster_on_network(&network).await?.nodes,
         };
         let info = engine.info().await?;
-        Ok((Cluster { id, network, nodes }, engine, info, gates.reports().await?))
+        Ok((Cluster { id, network, nodes }, engine, info, gates.reports(Detail::Brief).await?))
     };
     let (cluster, engine, info, reports) = interrupt.abandon(found).await?;
     let site = Site::choose(&info, arguments.placement, arguments.datapath)?;

@@ -1,3 +1,4 @@
+use portgate_core::control::Detail;
 use portgate_core::mapping::Local;
 use portgate_core::port::Protocol;
 
@@ -14,7 +15,7 @@ pub(crate) async fn test(arguments: TestArguments) -> Result<(), Failure> {
         Some(engine) => engine.info().await?.local,
         None => true,
     };
-    let reports = gates.reports().await?;
+    let reports = gates.reports(Detail::Brief).await?;
     let mut open: Vec<Local> = reports.iter().flat_map(Report::mappings).map(|mapping| mapping.local).collect();
     open.sort();
     open.retain(|local| is_possible(&arguments, local));

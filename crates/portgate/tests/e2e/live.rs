@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use portgate_core::control::{Change, Request, Response};
+use portgate_core::control::{Change, Detail, Request, Response};
 use portgate_core::mapping::{HostAddresses, Local, Mapping, Target};
 use portgate_core::port::{Port, Protocol};
 use portgate_gate::client::Session;
@@ -56,7 +56,9 @@ impl Control {
     }
 
     async fn change(&mut self, open: Vec<Mapping>, close: Vec<Local>) {
-        let Response::Status(status) = self.0.request(&Request::Status).await.unwrap() else { panic!("no status") };
+        let Response::Status(status) = self.0.request(&Request::Status { detail: Detail::Whole }).await.unwrap() else {
+            panic!("no status")
+        };
         let change = Change { revision: status.revision, open, close, nodes: None };
         self.0.request(&Request::Change(change)).await.unwrap();
     }

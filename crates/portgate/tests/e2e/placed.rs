@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use portgate_core::control::{Request, Response};
+use portgate_core::control::{Detail, Request, Response};
 use portgate_core::status::{Datapath, GateStatus, Placement};
 use portgate_gate::client::Session;
 use portgate_gate::paths::host_socket;
@@ -40,7 +40,7 @@ pub(crate) struct Control(Session<UnixStream>);
 
 impl Control {
     pub(crate) async fn status(&mut self) -> GateStatus {
-        match self.0.request(&Request::Status).await.unwrap() {
+        match self.0.request(&Request::Status { detail: Detail::Whole }).await.unwrap() {
             Response::Status(status) => status,
             other => panic!("{other:?}"),
         }
