@@ -33,6 +33,11 @@ fn the_engine_is_told_everything() {
         "--name",
         "k3d-my-portgate"
       ],
+      "Env": [
+        "MALLOC_ARENA_MAX=2",
+        "MALLOC_MMAP_THRESHOLD_=131072",
+        "MALLOC_TRIM_THRESHOLD_=131072"
+      ],
       "ExposedPorts": {
         "30999/tcp": {},
         "53/udp": {}
@@ -183,6 +188,9 @@ fn the_engine_is_told_everything_of_a_gate_in_the_hosts_network() {
         "k3d-my"
       ],
       "Env": [
+        "MALLOC_ARENA_MAX=2",
+        "MALLOC_MMAP_THRESHOLD_=131072",
+        "MALLOC_TRIM_THRESHOLD_=131072",
         "PORTGATE_SOCKET=/run/portgate/k3d-my/control.sock"
       ],
       "Healthcheck": {
