@@ -30,7 +30,6 @@ pub mod probe;
 pub mod worker;
 
 pub use portgate_relay::Limits;
-pub use resolve::FRESH;
 pub use run::{Ending, GateError, run};
 pub use settings::{HostPlace, Place, Settings};
 pub use sockets::ListenError;

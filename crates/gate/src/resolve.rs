@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 /// How long a look-up counts as fresh while traffic flows: a node that comes back with another address serves again
 /// within a second of its being up.
-pub const FRESH: Duration = Duration::from_millis(500);
+pub(crate) const FRESH: Duration = Duration::from_millis(500);
 
 /// The least time between two look-ups, however many backends fail.
 const AT_MOST_EVERY: Duration = Duration::from_millis(50);

@@ -29,6 +29,7 @@ use crate::args::{Arguments, Command};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 
+// A command waits for the engine and for gates most of its time; what carries traffic has threads of its own.
 #[tokio::main(worker_threads = 1)]
 async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
