@@ -176,17 +176,23 @@ impl<'a> Undertaking<'a> {
     /// Removes a gate once it has agreed that this is its end. The cluster's volume goes with the last gate.
     async fn retire(&mut self, gate: &str, revision: u64) -> Result<(), Failure> {
         self.ground.control(self.engine, gate).await?.request(&Request::Retire { revision }).await?;
+        self.remove(gate).await?;
+        if self.engine.gates(Some(&self.ground.cluster)).await?.is_empty() {
+            self.engine.remove_volume(&volume(&self.ground.cluster)).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a gate's container, and all that the gate has made on the host.
+    async fn remove(&self, gate: &str) -> Result<(), Failure> {
         let in_host = self.ground.site.placement == Placement::Host;
         if in_host {
-            // It takes its control socket along.
+            // It takes its rules and its control socket along.
             self.engine.stop(gate, GRACE).await?;
         }
         self.engine.remove(gate, true).await?;
         if in_host {
             leftovers::sweep(self.engine, &self.ground.cluster, &self.ground.network, &self.ground.image).await?;
-        }
-        if self.engine.gates(Some(&self.ground.cluster)).await?.is_empty() {
-            self.engine.remove_volume(&volume(&self.ground.cluster)).await?;
         }
         Ok(())
     }
@@ -195,7 +201,7 @@ impl<'a> Undertaking<'a> {
     pub(crate) async fn take_back(&mut self) {
         while let Some(undo) = self.undo.pop() {
             let undone = match undo {
-                Undo::RemoveContainer(name) => self.engine.remove(&name, true).await.map_err(Failure::from),
+                Undo::RemoveContainer(name) => self.remove(&name).await,
                 Undo::RemoveVolume(name) => self.engine.remove_volume(&name).await.map_err(Failure::from),
                 Undo::Close { gate, locals } => self.close_again(&gate, locals).await,
             };

@@ -1,7 +1,7 @@
 //! Removing gates, and what they leave.
 
 use futures_util::future::join_all;
-use portgate_core::cluster::ClusterId;
+use portgate_core::cluster::{ClusterId, Provider};
 use portgate_core::control::Request;
 use portgate_core::status::Placement;
 use portgate_docker::engine::Engine;
@@ -25,14 +25,17 @@ pub(crate) async fn remove(cluster: &ClusterId, gates: &Gates) -> Result<(), Fai
     }
 }
 
-/// Removes the volumes whose gates are gone, of the cluster that was named, or of all. Returns how many there were.
+/// Removes the volumes whose gates are gone, of the cluster or network that was named, or of all. Returns how many there were.
 pub(crate) async fn remove_volumes(arguments: &ClusterArguments) -> Result<usize, Failure> {
     let engine = choice::engine().await?;
     let mut orphans = engine.clusters_with_volume().await?;
     let gates = engine.gates(None).await?;
     orphans.retain(|id| {
-        let meant = arguments.name().is_none_or(|name| gates::is_called(id, name));
-        meant && arguments.network.is_none() && !gates.iter().any(|gate| gate.cluster == *id)
+        let meant = match &arguments.network {
+            Some(network) => id.provider == Provider::Network && id.name == *network,
+            None => arguments.name().is_none_or(|name| gates::is_called(id, name)),
+        };
+        meant && !gates.iter().any(|gate| gate.cluster == *id)
     });
     for id in &orphans {
         if leftovers::exist(id) {

@@ -247,6 +247,8 @@ impl Cluster {
         async move {
             let left = (self.gates().await, self.volumes().await);
             assert!(left.0.is_empty() && left.1.is_empty(), "{caller}: left are {left:?}");
+            let directory = Path::new("/run/portgate").join(format!("k3d-{}", self.name));
+            assert!(!directory.exists(), "{caller}: left is {}", directory.display());
         }
     }
 
