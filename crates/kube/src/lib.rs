@@ -1,0 +1,3 @@
+//! Kubernetes.
+mod objects;
+pub mod resource;
