@@ -1,3 +1,5 @@
 //! Kubernetes.
+pub mod access;
 mod objects;
 pub mod resource;
+pub mod settings;
