@@ -1,6 +1,7 @@
 //! What is asked of an API server: which objects, by which requests.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::Request;
 use kube::core::params::{ListParams, WatchParams};
@@ -58,6 +59,16 @@ impl Resource {
         }
     }
 
+    /// Whether its objects belong to namespaces.
+    pub const fn is_namespaced(self) -> bool {
+        !matches!(self, Self::Nodes | Self::Namespaces)
+    }
+
+    /// Whether its objects have pods of their own.
+    pub(crate) const fn is_workload(self) -> bool {
+        matches!(self, Self::Deployments | Self::StatefulSets | Self::DaemonSets)
+    }
+
     fn path(self, namespace: Option<&str>) -> String {
         let base = match self.group() {
             "" => "/api/v1".to_owned(),
@@ -108,25 +119,23 @@ pub(crate) enum By {
     All,
     /// The one of this name. Whoever may see no other may ask so.
     Name(String),
+    /// The slices of the Service of this name.
+    Service(String),
     /// Those with labels that this selector describes.
     Labels(String),
 }
 
 impl By {
-    /// The slices of this Service.
-    pub(crate) fn service(name: &str) -> Self {
-        Self::Labels(format!("{SERVICE_NAME}={name}"))
-    }
-
     fn fields(&self) -> Option<String> {
         match self {
             Self::Name(name) => Some(format!("metadata.name={name}")),
-            Self::All | Self::Labels(_) => None,
+            Self::All | Self::Service(_) | Self::Labels(_) => None,
         }
     }
 
     fn labels(&self) -> Option<String> {
         match self {
+            Self::Service(name) => Some(format!("{SERVICE_NAME}={name}")),
             Self::Labels(selector) => Some(selector.clone()),
             Self::All | Self::Name(_) => None,
         }
@@ -158,12 +167,12 @@ impl Selection {
         }
     }
 
-    /// Asks for all changes after this resource version; the server is to end its answer after `seconds`.
-    pub(crate) fn watch(&self, version: &str, seconds: u32) -> Result<Request<Vec<u8>>, request::Error> {
+    /// Asks for all changes after this resource version; the server is to end its answer after `limit`, in seconds.
+    pub(crate) fn watch(&self, version: &str, limit: Duration) -> Result<Request<Vec<u8>>, request::Error> {
         let parameters = WatchParams {
             label_selector: self.by.labels(),
             field_selector: self.by.fields(),
-            timeout: Some(seconds),
+            timeout: Some(u32::try_from(limit.as_secs()).unwrap_or(u32::MAX)),
             bookmarks: true,
             send_initial_events: false,
         };
@@ -194,9 +203,9 @@ mod tests {
 
     #[test]
     fn a_watch_asks_for_bookmarks_from_a_version_on() {
-        let slices = selection(Resource::EndpointSlices, Some("shop"), By::service("web"));
+        let slices = selection(Resource::EndpointSlices, Some("shop"), By::Service("web".to_owned()));
         assert_eq!(
-            slices.watch("345", 300).unwrap().uri(),
+            slices.watch("345", Duration::from_secs(300)).unwrap().uri(),
             "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices?&watch=true&timeoutSeconds=300\
              &labelSelector=kubernetes.io%2Fservice-name%3Dweb&allowWatchBookmarks=true&resourceVersion=345"
         );

@@ -42,8 +42,7 @@ impl Settings {
             }
         };
         let pod = set("KUBERNETES_SERVICE_HOST").zip(set("KUBERNETES_SERVICE_PORT"));
-        let pod =
-            pod.map(|(host, port)| PodSettings { host, port, service_account: PathBuf::from(SERVICE_ACCOUNT) });
+        let pod = pod.map(|(host, port)| PodSettings { host, port, service_account: PathBuf::from(SERVICE_ACCOUNT) });
         Self { kubeconfig: None, context: None, kubeconfigs, pod }
     }
 }

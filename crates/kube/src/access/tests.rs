@@ -250,8 +250,8 @@ fn a_credential_plugin_that_fails_is_named_without_what_it_said() {
             "exec: {{ apiVersion: client.authentication.k8s.io/v1, command: {command}, args: [-c, 'echo geheim; exit 3'], \
              interactiveMode: Never }}"
         );
-        let home = Home::new()
-            .with("config", &kubeconfig("a", &[("a", "https://a:6443")]).replace("token: geheim", &exec));
+        let home =
+            Home::new().with("config", &kubeconfig("a", &[("a", "https://a:6443")]).replace("token: geheim", &exec));
         let access = Access::of_user(&home.settings(&["config"])).unwrap();
         let (access, config) = access.read().unwrap();
         Error::of_client(config.auth_layer().err().unwrap(), access.source(), Some(command))
