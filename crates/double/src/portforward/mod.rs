@@ -75,7 +75,7 @@ impl Session {
         let Ok(connection) = self.upgrade.await else { return };
         let connection = TokioIo::new(connection);
         match self.form {
-            Form::Spdy { .. } => {}
+            Form::Spdy { .. } => drop(wire::Wire::Plain),
             Form::Channels { base64, ports } => {
                 channels::run(connection, self.runtime, &ports, base64).await;
             }
