@@ -152,7 +152,7 @@ pub enum Error {
         call: Box<Call>,
     },
     /// The server knows the user, who lacks the right.
-    #[error("the API server {} does not allow to {call} ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the API server {} forbids it ({})", call.access.server(), call.access.source())]
     Forbidden {
         /// What was asked for.
         call: Box<Call>,

@@ -19,7 +19,7 @@ use crate::certificate::Certificate;
 use crate::error::{Call, ClientFault, Error};
 
 /// How long a connection may take to be made, TLS included.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 
 /// When a silent server counts as gone: the first question after `KEEPALIVE.0`, and `KEEPALIVE.2` more, each
 /// `KEEPALIVE.1` after the one before it. That is after 30 s. The questions are the kernel's own, and wake nobody.

@@ -1,0 +1,9 @@
+//! Portgate's eyes for Kubernetes, before a server that speaks the API over TLS.
+
+mod access;
+mod failures;
+mod lab;
+mod looks;
+mod outages;
+mod rights;
+mod watches;
