@@ -29,9 +29,9 @@ impl Certificate {
             return false;
         }
         let Ok(verifier) = WebPkiClientVerifier::builder(Arc::new(roots)).build() else { return false };
-        let verified = verifier.verify_client_cert(&self.own, &self.others, now);
+        let outcome = verifier.verify_client_cert(&self.own, &self.others, now);
         matches!(
-            verified,
+            outcome,
             Err(rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }))
         )
     }

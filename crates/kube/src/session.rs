@@ -94,6 +94,13 @@ impl Session {
         Ok(Self { client, access: Arc::new(access), server, certificate, plugin })
     }
 
+    /// One with a client that has no sockets.
+    #[cfg(test)]
+    pub(crate) fn mocked(client: Client, access: &Access) -> Self {
+        let (access, config) = access.read().unwrap();
+        Self { client, access: Arc::new(access), server: Server::of(&config), certificate: None, plugin: None }
+    }
+
     /// The failure of a request of this session.
     pub(crate) fn failure(&self, call: Call, error: kube::Error) -> Error {
         let call = Call { access: Arc::clone(&self.access), ..call };

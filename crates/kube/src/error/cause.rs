@@ -72,7 +72,7 @@ impl Fault {
                 None => Self::Transport(Cause::Client(Box::new(error))),
             },
             // Nothing else has a limit within the client.
-            None if chain(&error).any(|cause| cause.is::<Elapsed>()) => Self::Transport(Cause::Late(CONNECT)),
+            None if chain(&error).any(<Link>::is::<Elapsed>) => Self::Transport(Cause::Late(CONNECT)),
             _ => Self::Transport(Cause::Client(Box::new(error))),
         }
     }

@@ -55,10 +55,15 @@ fn tls(error: rustls::Error) -> kube::Error {
 /// The text of an error and its hint, without the name of the throw-away directory.
 fn told(error: &Error) -> String {
     let access = match error {
-        Error::Unreachable { call, .. } | Error::Unauthorized { call } | Error::Other { call, .. } => &call.access,
-        Error::ServerCertificate { call, .. } | Error::ClientCertificate { call, .. } => &call.access,
-        Error::Forbidden { call } | Error::NotFound { call } | Error::TooManyRequests { call } => &call.access,
-        Error::Server { call, .. } => &call.access,
+        Error::Unreachable { call, .. }
+        | Error::ServerCertificate { call, .. }
+        | Error::ClientCertificate { call, .. }
+        | Error::Unauthorized { call }
+        | Error::Forbidden { call }
+        | Error::NotFound { call }
+        | Error::TooManyRequests { call }
+        | Error::Server { call, .. }
+        | Error::Other { call, .. } => &call.access,
         Error::Access(_) => unreachable!(),
     };
     let mut text = causes::line(error);
