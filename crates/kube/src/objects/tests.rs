@@ -35,14 +35,14 @@ fn pod(metadata: &Value, spec: &Value, status: &Value) -> Pod {
     pod
 }
 
-fn slice(object: Value) -> Slice {
-    let Item::Slice(slice) = listed(Resource::EndpointSlices, &object) else { panic!("a slice") };
+fn slice(object: &Value) -> Slice {
+    let Item::Slice(slice) = listed(Resource::EndpointSlices, object) else { panic!("a slice") };
     slice
 }
 
 fn slice_of(addresses: &str, endpoints: &Value, ports: &Value) -> Slice {
     let labels = json!({ "kubernetes.io/service-name": "web" });
-    slice(json!({ "metadata": { "name": "web-1", "labels": labels },
+    slice(&json!({ "metadata": { "name": "web-1", "labels": labels },
         "addressType": addresses, "endpoints": endpoints, "ports": ports }))
 }
 
@@ -230,7 +230,7 @@ fn a_slice_may_have_no_ports_no_endpoints_and_no_service() {
     let endpoints = json!([{ "addresses": ["10.42.0.1"] }]);
     assert_eq!(slice_of("IPv4", &endpoints, &json!(null)).endpoints[0].ports, []);
     assert_eq!(slice_of("IPv4", &json!(null), &json!(null)).endpoints, []);
-    assert_eq!(slice(json!({ "metadata": { "name": "own" } })).service, "");
+    assert_eq!(slice(&json!({ "metadata": { "name": "own" } })).service, "");
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn names_for_addresses_are_no_endpoints() {
 
 fn addressed(slice: &str, addresses: &[&str], ports: &Value) -> Slice {
     let endpoints: Vec<Value> = addresses.iter().map(|address| json!({ "addresses": [address] })).collect();
-    slice_of(slice, &json!(endpoints), &ports)
+    slice_of(slice, &json!(endpoints), ports)
 }
 
 fn joined(slices: &[Slice]) -> Vec<Endpoint> {

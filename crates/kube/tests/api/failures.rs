@@ -1,14 +1,18 @@
 //! What does not work, and why.
 
 use std::error::Error as _;
+use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use portgate_core::causes;
-use portgate_double::{Config, Failure, Fault, Kubeconfig, Requests, Resource, Verb};
+use portgate_double::{Authentication, Config, Failure, Fault, Kubeconfig, Requests, Resource, Verb};
 use portgate_kube::access;
 use portgate_kube::access::Access;
 use portgate_kube::api::Api;
-use portgate_kube::error::{self, Error, ServerFault};
+use portgate_kube::error::{self, ClientFault, Error, ServerFault};
 use portgate_kube::settings::Settings;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
 use tokio::net::TcpListener;
 
 use crate::lab::{Lab, key, soon};
@@ -74,6 +78,33 @@ async fn a_server_that_the_kubeconfig_does_not_know_is_not_trusted() {
     lab.write_kubeconfig(&Kubeconfig { server, ..Kubeconfig::default() }).await;
     let error = failure(&lab.api().await).await;
     assert!(matches!(error, Error::ServerCertificate { fault: ServerFault::NotTrusted, .. }), "{error:?}");
+}
+
+/// A client certificate and its key, which was good in the year 2020.
+fn of_2020() -> (String, String) {
+    let mut parameters = CertificateParams::default();
+    parameters.not_before = date_time_ymd(2020, 1, 1);
+    parameters.not_after = date_time_ymd(2020, 12, 31);
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    (parameters.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn credentials_that_are_not_accepted_may_be_a_certificate_that_has_expired() {
+    let authentication = Authentication { certificate: false, token: Some("one".to_owned()), anonymous: false };
+    let lab = Lab::with(Config { authentication, ..Config::default() }).await;
+    let text = fs::read_to_string(lab.file("config")).unwrap();
+    let (certificate, key) = of_2020();
+    let (certificate, key) = (STANDARD.encode(certificate), STANDARD.encode(key));
+    let own = format!("client-certificate-data: {certificate}\n    client-key-data: {key}");
+    fs::write(lab.file("config"), text.replace("token: \"one\"", &own)).unwrap();
+    let error = failure(&lab.api().await).await;
+    assert!(matches!(error, Error::ClientCertificate { fault: ClientFault::Expired, .. }), "{error:?}");
+    assert!(error.hint().unwrap().contains("k3d kubeconfig merge double"));
+
+    fs::write(lab.file("config"), text.replace("one", "two")).unwrap();
+    assert!(matches!(failure(&lab.api().await).await, Error::Unauthorized { .. }));
 }
 
 #[tokio::test]
