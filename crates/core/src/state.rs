@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::ClusterId;
 use crate::control::Change;
+use crate::forward::Forward;
 use crate::kubernetes::{ObjectKey, Objects};
 use crate::mapping::{Local, Mapping};
 
@@ -28,14 +29,23 @@ pub struct GateState {
     /// What was known of the Kubernetes objects that these mappings name, when they were opened.
     #[serde(default)]
     pub objects: Objects,
+    /// How they are carried through the Kubernetes API server; none if they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<Forward>,
 }
 
 impl GateState {
     /// The first state of a gate.
-    pub fn new(cluster: ClusterId, nodes: Vec<NodeHost>, mut mappings: Vec<Mapping>, objects: &Objects) -> Self {
+    pub fn new(cluster: ClusterId, nodes: Vec<NodeHost>, mut mappings: Vec<Mapping>) -> Self {
         mappings.sort();
-        let objects = objects.of(named(&mappings));
-        Self { format: FORMAT, revision: 1, cluster, nodes, mappings, objects }
+        Self { format: FORMAT, revision: 1, cluster, nodes, mappings, objects: Objects::default(), forward: None }
+    }
+
+    /// The state with what is known of the objects that its mappings name.
+    #[must_use]
+    pub fn knowing(self, objects: &Objects) -> Self {
+        let objects = objects.of(named(&self.mappings));
+        Self { objects, ..self }
     }
 
     /// The state after a change, one revision on. An opened mapping replaces one with the same local end.
@@ -55,6 +65,7 @@ impl GateState {
             nodes: change.nodes.clone().unwrap_or_else(|| self.nodes.clone()),
             objects: objects.of(named(&mappings)),
             mappings,
+            forward: self.forward.clone(),
         }
     }
 
@@ -93,7 +104,7 @@ mod tests {
     fn a_change_replaces_adds_and_drops_and_counts_one_revision() {
         let cluster = ClusterId { provider: Provider::K3d, name: "c".to_owned() };
         let mappings = vec![mapping("30999"), mapping("30080"), mapping("8080:1")];
-        let first = GateState::new(cluster, Vec::new(), mappings, &Objects::default());
+        let first = GateState::new(cluster, Vec::new(), mappings);
         let change = Change {
             revision: first.revision,
             open: vec![mapping("8080:2"), mapping("80")],
@@ -111,7 +122,7 @@ mod tests {
         let object = sample::key(Kind::Service, "echo", "backend");
         let target = Target::Object { object: object.clone(), port: "http".parse().unwrap() };
         let to_service = Mapping { target, ..mapping("8080") };
-        let first = GateState::new(cluster, Vec::new(), Vec::new(), &sample::objects());
+        let first = GateState::new(cluster, Vec::new(), Vec::new()).knowing(&sample::objects());
         assert!(first.objects.services.is_empty());
         let open = Change { open: vec![to_service.clone()], objects: sample::objects(), ..Change::default() };
         let second = first.changed(&open);

@@ -59,7 +59,7 @@ impl Running {
     }
 
     async fn change(&mut self, revision: u64, open: Vec<Mapping>, close: Vec<Local>) -> Result<u64, Refusal> {
-        let change = Change { revision, open, close, nodes: None };
+        let change = Change { revision, open, close, ..Change::default() };
         match self.session.request(&Request::Change(change)).await {
             Ok(Response::Done { revision }) => Ok(revision),
             Err(ClientError::Refused(refusal)) => Err(refusal),

@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub use error::{SpecError, SpecErrorKind};
-pub use target::TargetError;
+pub use target::{TargetError, every_port};
 
 use crate::host_port::{Advice, Wanted};
 use crate::kubernetes::{Kind, ObjectKey, Objects, PortName};

@@ -162,6 +162,18 @@ fn of_service(
     Ok(meant.iter().filter(is_asked).map(found).collect())
 }
 
+/// Every port of a Service, each with its own protocol. None of one that leads outside.
+pub fn every_port(object: &ObjectKey, service: &Service, addresses: &HostAddresses) -> Vec<Wanted> {
+    let found = |port: &ServicePort| Found {
+        target: Target::Object { object: object.clone(), port: PortName::Number(port.port) },
+        protocol: port.protocol,
+        advice: Advice { node_port: port.node_port, port: Some(port.port), name: port.name.clone() },
+    };
+    let is_outside = matches!(service.exposure, Exposure::ExternalName { .. });
+    let ports = if is_outside { &[][..] } else { &service.ports };
+    ports.iter().map(|port| found(port).at(addresses, None)).collect()
+}
+
 fn of_pods(
     object: &ObjectKey,
     pods: &[Pod],

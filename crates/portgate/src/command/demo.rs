@@ -134,7 +134,8 @@ async fn as_process() -> Result<Vec<Trial>, Failure> {
             http: free(31080, Protocol::Tcp),
         };
         let nodes = vec![NodeHost { name: format!("k3d-{NAME}-server-0"), host: host.to_string() }];
-        process_gate::start(&paths, &GateState::new(id(), nodes, mappings(&node)), node).await?;
+        process_gate::save(&paths, &GateState::new(id(), nodes, mappings(&node)))?;
+        process_gate::start(&paths, Some(node)).await?;
     }
     let trials = running(Gates { engine: None, list: vec![gate] }).await?;
     trials.ok_or(Failure::NothingOpen { cluster: Some(NAME.to_owned()) })
