@@ -51,6 +51,13 @@ pub struct Advice {
     pub name: Option<String>,
 }
 
+/// A mapping that is complete already.
+impl From<Mapping> for Wanted {
+    fn from(Mapping { local: Local { addresses, port, protocol }, target }: Mapping) -> Self {
+        Self { addresses, port: Some(port), protocol, target, advice: Advice::default() }
+    }
+}
+
 /// No port of the plan is free.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no host port is free for {target}: neither its own, nor one of {first}-{last}")]
@@ -80,20 +87,18 @@ pub fn assign(
     let named: Vec<Local> = wanted.iter().filter_map(|wanted| wanted.port.map(|port| wanted.local(port))).collect();
     let mut chosen: Vec<Mapping> = Vec::new();
     for wanted in wanted {
-        let port = match wanted.port.or_else(|| wanted.port_among(open)) {
-            Some(port) => port,
-            None => {
-                let mut fits = |port: &Port| {
-                    let local = wanted.local(*port);
-                    let taken = named.iter().chain(chosen.iter().chain(open).map(|mapping| &mapping.local));
-                    !taken.into_iter().any(|other| other.overlaps(&local)) && is_free(&local)
-                };
-                // Both protocols of one target have the same port, where that can be.
-                let sibling = chosen.iter().find(|mapping| mapping.target == wanted.target);
-                let sibling = sibling.map(|mapping| mapping.local.port);
-                let found = wanted.advice.candidates(sibling).find(&mut fits);
-                found.ok_or_else(|| wanted.no_host_port())?
-            }
+        let port = if let Some(port) = wanted.port.or_else(|| wanted.port_among(open)) {
+            port
+        } else {
+            let mut fits = |port: &Port| {
+                let local = wanted.local(*port);
+                let taken = named.iter().chain(chosen.iter().chain(open).map(|mapping| &mapping.local));
+                !taken.into_iter().any(|other| other.overlaps(&local)) && is_free(&local)
+            };
+            // Both protocols of one target have the same port, where that can be.
+            let sibling = chosen.iter().find(|mapping| mapping.target == wanted.target);
+            let sibling = sibling.map(|mapping| mapping.local.port);
+            wanted.advice.candidates(sibling).find(&mut fits).ok_or_else(|| wanted.no_host_port())?
         };
         chosen.push(Mapping { local: wanted.local(port), target: wanted.target });
     }

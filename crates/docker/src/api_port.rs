@@ -32,7 +32,8 @@ fn published(container: ContainerInspectResponse, port: Port) -> Option<SocketAd
 
 /// An address that stands for all is reached at 127.0.0.1.
 fn socket(address: Option<&str>, port: &str) -> Option<SocketAddr> {
-    let address = address.and_then(|address| address.parse::<IpAddr>().ok()).filter(|address| !address.is_unspecified());
+    let address =
+        address.and_then(|address| address.parse::<IpAddr>().ok()).filter(|address| !address.is_unspecified());
     Some(SocketAddr::new(address.unwrap_or(Ipv4Addr::LOCALHOST.into()), port.parse().ok()?))
 }
 

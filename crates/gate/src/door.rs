@@ -9,13 +9,13 @@ use portgate_docker::clusters;
 use portgate_docker::engine::{self, Engine};
 use portgate_docker::settings::Settings as EngineSettings;
 use portgate_docker::{call, file};
-use portgate_kube::{Access, AccessError, ApiError, KUBECONFIG_PATHS, UserOptions};
+use portgate_kube::{Access, AccessError, ApiError, CONTAINER_KUBECONFIGS, Settings as KubeSettings, port_in};
 
 /// Where the API server is found.
 #[derive(Clone, Debug)]
 pub enum Door {
     /// In the user's kubeconfig.
-    User(UserOptions),
+    User(KubeSettings),
     /// In the kubeconfig of the cluster's own servers.
     Servers {
         /// The engine that they run on.
@@ -64,7 +64,7 @@ pub enum DoorError {
         cluster: String,
     },
     /// The servers have no kubeconfig where their providers put it.
-    #[error("{container} has no kubeconfig in {}", KUBECONFIG_PATHS.join(", "))]
+    #[error("{container} has no kubeconfig in {}", CONTAINER_KUBECONFIGS.join(", "))]
     NoKubeconfig {
         /// The container that was looked into.
         container: String,
@@ -82,7 +82,7 @@ impl DoorError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Access(error) => error.hint(),
-            Self::Api(error) => Some(error.hint()),
+            Self::Api(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             Self::Call(error) => error.hint(),
             Self::Cluster(error) => error.hint(),
@@ -100,7 +100,8 @@ impl Door {
     pub fn of(access: &ApiAccess, cluster: &ClusterId, engine: EngineSettings) -> Self {
         match access {
             ApiAccess::Kubeconfig { files, context } => {
-                Self::User(UserOptions { files: files.clone(), context: Some(context.clone()) })
+                let (kubeconfigs, context) = (files.clone(), Some(context.clone()));
+                Self::User(KubeSettings { kubeconfigs, context, ..KubeSettings::default() })
             }
             ApiAccess::Container { network } => {
                 Self::Servers { engine, cluster: cluster.clone(), network: network.clone() }
@@ -117,7 +118,7 @@ impl Door {
     pub async fn enter(&self) -> Result<Entry, DoorError> {
         match self {
             Self::User(options) => {
-                let access = Access::of_user(options).await?;
+                let access = Access::of_user(options)?;
                 Ok(Entry { mark: (access.server().to_owned(), None), access })
             }
             Self::Servers { engine, cluster, network } => {
@@ -141,10 +142,10 @@ async fn find(engine: &Engine, id: &ClusterId, network: &str) -> Result<Cluster,
 async fn by_servers(engine: &Engine, cluster: &Cluster) -> Result<Entry, DoorError> {
     let mut missing = DoorError::Stopped { cluster: cluster.id.name.clone() };
     for node in cluster.running_nodes().filter(|node| node.role != Role::Agent) {
-        for path in KUBECONFIG_PATHS {
+        for path in CONTAINER_KUBECONFIGS {
             let Some(text) = engine.read_file(&node.name, path).await? else { continue };
             let text = String::from_utf8_lossy(&text).into_owned();
-            let address = address(engine, node, Access::port_of(&node.name, &text)?).await?;
+            let address = address(engine, node, port_in(&text)?).await?;
             let access = Access::of_container(&node.name, &text, address)?;
             return Ok(Entry { access, mark: (text, Some(address)) });
         }

@@ -218,8 +218,7 @@ impl Gate {
     /// The table of a state, by what is known now.
     fn build(&self, state: &GateState) -> Table {
         let objects = self.told.over(&state.objects);
-        let view =
-            View { nodes: &self.seen.nodes, seen: &self.seen.addresses, objects: &objects, means: self.means };
+        let view = View { nodes: &self.seen.nodes, seen: &self.seen.addresses, objects: &objects, means: self.means };
         table::build(&state.mappings, view)
     }
 

@@ -127,7 +127,7 @@ impl Follower {
                 }
                 changed = self.wants.changed() => {
                     changed.map_err(|_| Over)?;
-                    keys = self.wants.borrow_and_update().clone();
+                    keys.clone_from(&self.wants.borrow_and_update());
                     if keys.is_empty() {
                         return Ok(());
                     }

@@ -23,7 +23,8 @@ impl Unit {
     pub(crate) fn new() -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(Failure::system("find this executable"))?;
         let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = variable("HOME").ok_or_else(|| Failure::system("find the home directory")(io::ErrorKind::NotFound.into()))?;
+        let home = variable("HOME")
+            .ok_or_else(|| Failure::system("find the home directory")(io::ErrorKind::NotFound.into()))?;
         if cfg!(target_os = "macos") {
             return Ok(Self::launchd(&home, &program));
         }

@@ -128,8 +128,6 @@ pub(crate) enum Failure {
     WorseThanBefore { target: Target, why: String },
     #[error("gate {gate} ended at once{}", if said.is_empty() { String::new() } else { format!(": {said}") })]
     GateEnded { gate: String, said: String },
-    #[error("gate {gate} is a process, which cannot be started again")]
-    ProcessGate { gate: String },
     #[error("cannot {action}")]
     System {
         action: String,
@@ -209,9 +207,11 @@ impl Failure {
             }
             Self::UnknownCluster { nearest, known, .. } => suggestion(nearest.as_ref(), known, "clusters"),
             Self::UnknownContainer { nearest, known, .. } => suggestion(nearest.as_ref(), known, "containers"),
-            Self::UnknownObject { object, nearest, known } => {
-                suggestion(nearest.as_ref(), known, &format!("{} in namespace {}", object.kind.resource(), object.namespace))
-            }
+            Self::UnknownObject { object, nearest, known } => suggestion(
+                nearest.as_ref(),
+                known,
+                &format!("{} in namespace {}", object.kind.resource(), object.namespace),
+            ),
             Self::UnknownNamespace { nearest, known, .. } => suggestion(nearest.as_ref(), known, "namespaces"),
             Self::NoServices { .. } => "`portgate services` lists all".to_owned(),
             Self::UdpByApi { target } => {
@@ -251,7 +251,6 @@ impl Failure {
                 "name the network that the nodes are on; `docker network ls` lists all".to_owned()
             }
             Self::NoAddress { .. } => "`ip address` lists this machine's; 0.0.0.0 stands for all of them".to_owned(),
-            Self::ProcessGate { .. } => "remove it with `portgate down`, and run the command that made it".to_owned(),
             _ => String::new(),
         }
     }
@@ -261,7 +260,9 @@ fn no_backend_hint(why: &NoBackend) -> Option<String> {
     match why {
         NoBackend::NoEndpoint { object } | NoBackend::NotReady { object } | NoBackend::NoPod { object } => {
             let (kind, name, namespace) = (object.kind.short(), &object.name, &object.namespace);
-            Some(format!("`kubectl describe {kind}/{name} -n {namespace}` shows its selector, `kubectl get pods -n {namespace}` the pods"))
+            Some(format!(
+                "`kubectl describe {kind}/{name} -n {namespace}` shows its selector, `kubectl get pods -n {namespace}` the pods"
+            ))
         }
         _ => None,
     }

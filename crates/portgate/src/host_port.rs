@@ -41,7 +41,8 @@ pub(crate) fn loopback() -> HostAddresses {
 
 /// Whether all of a local end can be listened on now.
 pub(crate) fn is_free(local: &Local) -> bool {
-    let is_taken = |address| matches!(listen(address, local.protocol), Err(error) if error.kind() == io::ErrorKind::AddrInUse);
+    let is_taken =
+        |address| matches!(listen(address, local.protocol), Err(error) if error.kind() == io::ErrorKind::AddrInUse);
     !local.sockets().any(is_taken)
 }
 

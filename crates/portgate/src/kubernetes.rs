@@ -87,7 +87,7 @@ async fn by_servers(cluster: &Cluster, arguments: &ApiArguments) -> Result<Serve
 impl Server {
     fn new(access: Access, by: ApiAccess, arguments: &ApiArguments) -> Result<Self, Failure> {
         let namespace = arguments.namespace.clone().unwrap_or_else(|| access.namespace().to_owned());
-        Ok(Self { api: Api::connect(access)?, access: by, namespace })
+        Ok(Self { api: Api::connect(&access)?, access: by, namespace })
     }
 
     /// The cluster that its context names.

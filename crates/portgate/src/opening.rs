@@ -125,7 +125,8 @@ impl Opening<'_> {
         let view = View { nodes: &nodes, seen: &seen, objects: self.objects, means };
         let mappings: Vec<&Mapping> = mappings.collect();
         let table = table::build(mappings.iter().copied(), view);
-        let is_unreached = |mapping: &&&Mapping| matches!(table.get(&mapping.local), Some(Err(NoBackend::NoRoute { .. })));
+        let is_unreached =
+            |mapping: &&&Mapping| matches!(table.get(&mapping.local), Some(Err(NoBackend::NoRoute { .. })));
         mappings.iter().find(is_unreached).map(|mapping| mapping.target.clone())
     }
 

@@ -15,13 +15,13 @@ pub enum TargetError {
     #[error("there is no {kind} {name} in namespace {namespace}", kind = object.kind.noun(), name = object.name, namespace = object.namespace)]
     NotFound {
         /// The object.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
     },
     /// A Service with several ports, of which none was named.
     #[error("{object} has several ports: {}", ports.join(", "))]
     SeveralPorts {
         /// The Service.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
         /// Its ports.
         ports: Vec<String>,
     },
@@ -29,7 +29,7 @@ pub enum TargetError {
     #[error("{object} has no port {port}")]
     NoPort {
         /// The object.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
         /// What was typed.
         port: PortName,
         /// The name of a port that was probably meant.
@@ -41,13 +41,13 @@ pub enum TargetError {
     #[error("{object} has no TCP or UDP port")]
     NoPorts {
         /// The object.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
     },
     /// The port has another protocol.
     #[error("port {port} of {object} is not {asked}")]
     Protocol {
         /// The Service.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
         /// The port.
         port: PortName,
         /// What was typed and the port has not.
@@ -59,7 +59,7 @@ pub enum TargetError {
     #[error("{object} is an ExternalName: it leads to {name}, outside of the cluster")]
     ExternalName {
         /// The Service.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
         /// What it is a name of.
         name: String,
     },
@@ -115,10 +115,12 @@ pub(super) fn wanted(
     objects: &Objects,
 ) -> Result<Vec<Found>, TargetError> {
     if object.kind == Kind::Service {
-        let Some(service) = objects.services.get(&object) else { return Err(TargetError::NotFound { object }) };
+        let Some(service) = objects.services.get(&object) else {
+            return Err(TargetError::NotFound { object: Box::new(object) });
+        };
         return of_service(&object, service, port, protocols);
     }
-    let Some(pods) = objects.pods.get(&object) else { return Err(TargetError::NotFound { object }) };
+    let Some(pods) = objects.pods.get(&object) else { return Err(TargetError::NotFound { object: Box::new(object) }) };
     of_pods(&object, pods, port, protocols)
 }
 
@@ -128,7 +130,7 @@ fn of_service(
     name: Option<&PortName>,
     protocols: Option<Protocols>,
 ) -> Result<Vec<Found>, TargetError> {
-    let object = || object.clone();
+    let object = || Box::new(object.clone());
     if let Exposure::ExternalName { name } = &service.exposure {
         return Err(TargetError::ExternalName { object: object(), name: name.clone() });
     }
@@ -155,7 +157,7 @@ fn of_service(
     }
     let is_asked = |port: &&&ServicePort| protocols.is_none_or(|protocols| protocols.each().contains(&port.protocol));
     let found = |port: &&ServicePort| Found {
-        target: Target::Object { object: object(), port: name.clone() },
+        target: Target::Object { object: *object(), port: name.clone() },
         protocol: port.protocol,
         advice: Advice { node_port: port.node_port, port: Some(port.port), name: port.name.clone() },
     };
@@ -180,7 +182,7 @@ fn of_pods(
     name: Option<&PortName>,
     protocols: Option<Protocols>,
 ) -> Result<Vec<Found>, TargetError> {
-    let Some(name) = name else { return Err(TargetError::NoPorts { object: object.clone() }) };
+    let Some(name) = name else { return Err(TargetError::NoPorts { object: Box::new(object.clone()) }) };
     let protocols = protocols.unwrap_or(Protocols::Tcp).each();
     let found = |protocol: &Protocol| {
         let number = match name {
@@ -196,7 +198,7 @@ fn of_pods(
             let mut ports: Vec<String> = declared().map(declaration).collect();
             ports.sort();
             ports.dedup();
-            TargetError::NoPort { object: object.clone(), port: name.clone(), nearest, ports }
+            TargetError::NoPort { object: Box::new(object.clone()), port: name.clone(), nearest, ports }
         })
     };
     protocols.iter().map(found).collect()

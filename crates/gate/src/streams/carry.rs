@@ -27,10 +27,7 @@ const REASON: Duration = Duration::from_millis(300);
 enum Failure {
     /// For all that time there was no pod.
     #[error("waited {} s: {why}", waited.as_secs())]
-    NoPod {
-        waited: Duration,
-        why: NoBackend,
-    },
+    NoPod { waited: Duration, why: NoBackend },
     /// The last attempt.
     #[error(transparent)]
     Forward(ForwardError),
@@ -109,8 +106,8 @@ async fn connect(mapping: &Mapping) -> Result<(String, PodStream), Failure> {
             },
         };
         let Some(port) = Port::new(chosen.address.port()) else { continue };
-        let attempt = mapping.forwarder.open(&mapping.pod(&chosen), port);
-        let error = match timeout_at(deadline, attempt).await {
+        let pod = mapping.pod(&chosen);
+        let error = match timeout_at(deadline, mapping.forwarder.open(&pod, port)).await {
             Ok(Ok(stream)) => return Ok((chosen.node, stream)),
             Ok(Err(error)) => error,
             Err(_) => return Err(Failure::TimedOut { waited, pod: chosen.node }),
@@ -168,12 +165,7 @@ async fn say(mut from: ReadHalf<'_>, mut sender: Sender, tally: &Tally) -> Resul
 }
 
 /// From the pod to the client.
-async fn answer(
-    mut receiver: Receiver,
-    mut to: WriteHalf<'_>,
-    verdict: &Verdict,
-    tally: &Tally,
-) -> Result<(), Ending> {
+async fn answer(mut receiver: Receiver, mut to: WriteHalf<'_>, verdict: &Verdict, tally: &Tally) -> Result<(), Ending> {
     let mut is_silent = true;
     while let Some(bytes) = receiver.next().await? {
         is_silent = false;

@@ -63,11 +63,8 @@ mod tests {
     use super::*;
 
     fn pods(names: &[&str]) -> Vec<Backend> {
-        let pod = |name: &&str| Backend {
-            node: (*name).to_owned(),
-            address: ([10, 42, 0, 1], 80).into(),
-            reach: Reach::Api,
-        };
+        let pod =
+            |name: &&str| Backend { node: (*name).to_owned(), address: ([10, 42, 0, 1], 80).into(), reach: Reach::Api };
         names.iter().map(pod).collect()
     }
 

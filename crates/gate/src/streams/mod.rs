@@ -63,12 +63,7 @@ impl Streams {
     }
 
     /// Serves all of `sockets`.
-    pub(crate) fn open(
-        &mut self,
-        mapping: &Wanted,
-        sockets: Vec<Bound>,
-        resolution: Resolution,
-    ) -> io::Result<()> {
+    pub(crate) fn open(&mut self, mapping: &Wanted, sockets: Vec<Bound>, resolution: Resolution) -> io::Result<()> {
         let Some(object) = mapping.target.object() else { return Err(io::ErrorKind::Unsupported.into()) };
         let local = mapping.local.clone();
         let mapping = Arc::new(Mapping {

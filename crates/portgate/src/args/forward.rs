@@ -87,7 +87,9 @@ pub(crate) enum WordError {
 impl WordError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            Self::Target { .. } => "the targets are svc/NAME, pod/NAME, deploy/NAME, sts/NAME and ds/NAME; a bare name is a pod",
+            Self::Target { .. } => {
+                "the targets are svc/NAME, pod/NAME, deploy/NAME, sts/NAME and ds/NAME; a bare name is a pod"
+            }
             Self::Port { .. } => "a port is REMOTE, LOCAL:REMOTE or :REMOTE, as 8080, 8080:80, 8080:http or :80",
             Self::NoPort { .. } => "name its ports behind it, as svc/web 8080:80",
             Self::Address { .. } => "an address is 127.0.0.1, ::1 or localhost",
@@ -148,7 +150,8 @@ fn object(word: &str) -> Result<(Kind, ObjectName), WordError> {
 
 fn port(word: &str) -> Result<(LocalPort, PortName), WordError> {
     let wrong = || WordError::Port { word: word.to_owned() };
-    let remote = |text: &str| if text.is_empty() { Err(wrong()) } else { text.parse::<PortName>().map_err(|_| wrong()) };
+    let remote =
+        |text: &str| if text.is_empty() { Err(wrong()) } else { text.parse::<PortName>().map_err(|_| wrong()) };
     match word.split_once(':') {
         None => Ok((LocalPort::Same, remote(word)?)),
         Some(("" | "0", text)) => Ok((LocalPort::Any, remote(text)?)),
@@ -194,8 +197,7 @@ mod tests {
     #[test]
     fn several_targets_have_each_their_ports() {
         let line = "svc/a 8080:80 81 svc/b.shop 9090:http";
-        let expected =
-            ["Port(Port(8080)) -> svc/a:80", "Same -> svc/a:81", "Port(Port(9090)) -> svc/b.shop:http"];
+        let expected = ["Port(Port(8080)) -> svc/a:80", "Same -> svc/a:81", "Port(Port(9090)) -> svc/b.shop:http"];
         assert_eq!(asked(line), expected);
     }
 

@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use futures_util::{StreamExt, stream};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use portgate_docker::gate::{LogChunk, LogOptions};
 
 use crate::args::LogsArguments;
@@ -8,13 +8,16 @@ use crate::failure::Failure;
 use crate::gates::{self, Gate};
 use crate::process_log;
 
+/// What stands before a piece of a log, and the piece.
+type Piece = Result<(String, Vec<u8>), Failure>;
+
 /// Prints what a cluster's gates say.
 pub(crate) async fn logs(arguments: LogsArguments) -> Result<(), Failure> {
     let (_, gates) = gates::find().await?.of_cluster(&arguments.cluster).await?;
     let options =
         LogOptions { follow: arguments.follow, tail: arguments.tail, since: arguments.since, timestamps: false };
     let several = gates.list.len() > 1;
-    let mut logs = stream::SelectAll::new();
+    let mut logs: stream::SelectAll<BoxStream<'_, Piece>> = stream::SelectAll::new();
     for gate in &gates.list {
         let prefix = if several { format!("{}: ", gate.name()) } else { String::new() };
         match (gate, &gates.engine) {
@@ -32,7 +35,7 @@ pub(crate) async fn logs(arguments: LogsArguments) -> Result<(), Failure> {
         }
     }
     while let Some(piece) = logs.next().await {
-        let (prefix, bytes): (String, Vec<u8>) = piece?;
+        let (prefix, bytes) = piece?;
         print(&prefix, &bytes).map_err(Failure::system("print the log"))?;
     }
     Ok(())

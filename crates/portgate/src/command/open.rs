@@ -70,11 +70,7 @@ pub(crate) async fn open(arguments: OpenArguments, interrupt: &Interrupt) -> Res
 }
 
 /// Opens ports by a process that leads through the Kubernetes API server.
-async fn through_api(
-    arguments: &OpenArguments,
-    bind: &HostAddresses,
-    interrupt: &Interrupt,
-) -> Result<(), Failure> {
+async fn through_api(arguments: &OpenArguments, bind: &HostAddresses, interrupt: &Interrupt) -> Result<(), Failure> {
     let found = async {
         let (cluster, server) = kubernetes::of_user(&arguments.api, &arguments.cluster).await?;
         let (wanted, objects) = wanted(arguments, bind, Some(&server)).await?;

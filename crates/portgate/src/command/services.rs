@@ -21,7 +21,8 @@ pub(crate) async fn services(arguments: ServicesArguments) -> Result<(), Failure
     let open = open(&id).await?;
     drop(progress);
     let ways = Ways::new(cluster.as_ref(), &objects);
-    let rows: Vec<ServiceRow> = objects.services.iter().flat_map(|(key, service)| rows(key, service, &ways, &open)).collect();
+    let rows: Vec<ServiceRow> =
+        objects.services.iter().flat_map(|(key, service)| rows(key, service, &ways, &open)).collect();
     if rows.is_empty() {
         view::note("There is no such Service.");
     }
