@@ -1,0 +1,251 @@
+//! An API server that is asked.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{AsyncBufReadExt, Stream, StreamExt, TryStreamExt};
+use http::Request;
+use kube::Client;
+use portgate_core::kubernetes::{Kind, ObjectKey, Objects};
+use serde::Deserialize;
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
+
+use crate::access::{self, Access};
+use crate::error::{Call, Cause, Error, Verb};
+use crate::known::Known;
+use crate::objects::{self, Object, Page};
+use crate::resource::{By, Resource, Selection};
+use crate::session::Session;
+
+/// How long an answer may take, or the part of one that has to be there before anything can be done.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How many questions are asked at a time.
+const AT_ONCE: usize = 8;
+
+/// The lines of an answer that goes on for long.
+pub(crate) type Lines = Pin<Box<dyn Stream<Item = io::Result<String>> + Send>>;
+
+/// An API server that can be asked. Clones share their connections.
+///
+/// Credentials that the server does not accept any more are read anew, and the question is asked once more. So they are
+/// where the server does not answer, if by now they name another one.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    session: watch::Sender<Arc<Session>>,
+    /// Whose turn it is to read the credentials anew.
+    renewal: Mutex<()>,
+}
+
+impl Api {
+    /// Reads the credentials, and makes a client of them. The server is not asked yet.
+    pub async fn connect(access: &Access) -> Result<Self, access::Error> {
+        let access = access.clone();
+        let session = blocking(move || Session::open(&access)).await?;
+        Ok(Self::over(session))
+    }
+
+    fn over(session: Session) -> Self {
+        Self(Arc::new(Inner { session: watch::Sender::new(Arc::new(session)), renewal: Mutex::new(()) }))
+    }
+
+    /// How the server is reached at the moment.
+    pub fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.session().access)
+    }
+
+    /// The client of the moment, for requests of other kinds.
+    pub fn client(&self) -> Client {
+        self.session().client.clone()
+    }
+
+    /// The server's version, such as `v1.36.0`.
+    pub async fn version(&self) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            git_version: String,
+        }
+        let call = Call { verb: Verb::Get, resource: None, namespace: None, access: self.access() };
+        let request = Request::get("/version").body(Vec::new()).map_err(kube::Error::HttpError);
+        let text = self.text(&call, request).await?;
+        let version: Version = serde_json::from_str(&text).map_err(|error| not_understood(call, error))?;
+        Ok(version.git_version)
+    }
+
+    /// All Services, with their endpoints: of one namespace or of all, and only those with labels that `selector`
+    /// describes, as kubectl's `-l` has it.
+    pub async fn services(&self, namespace: Option<&str>, selector: Option<&str>) -> Result<Objects, Error> {
+        let of = |resource, by| Selection { resource, namespace: namespace.map(str::to_owned), by };
+        let by = selector.map_or(By::All, |selector| By::Labels(selector.to_owned()));
+        let mut known = Known::default();
+        self.ask([of(Resource::Services, by), of(Resource::EndpointSlices, By::All)], &mut known).await?;
+        Ok(known.objects(&known.service_keys()))
+    }
+
+    /// These objects as they are now. Those that do not exist are left out.
+    pub async fn objects(&self, keys: &[ObjectKey]) -> Result<Objects, Error> {
+        let keys = keys.iter().cloned().collect();
+        let mut known = Known::default();
+        loop {
+            let wanted = known.wanted(&keys, false).into_iter().filter(|selection| !known.has(selection));
+            let wanted: Vec<Selection> = wanted.collect();
+            if wanted.is_empty() {
+                return Ok(known.objects(&keys));
+            }
+            self.ask(wanted, &mut known).await?;
+        }
+    }
+
+    /// The names of all objects of a kind in a namespace, sorted.
+    pub async fn names(&self, kind: Kind, namespace: &str) -> Result<Vec<String>, Error> {
+        self.names_of(Selection { resource: kind.into(), namespace: Some(namespace.to_owned()), by: By::All }).await
+    }
+
+    /// The names of all namespaces, sorted.
+    pub async fn namespaces(&self) -> Result<Vec<String>, Error> {
+        self.names_of(Selection { resource: Resource::Namespaces, namespace: None, by: By::All }).await
+    }
+
+    async fn names_of(&self, selection: Selection) -> Result<Vec<String>, Error> {
+        let (objects, _) = self.pages(&selection, Selection::list_names, |_, text| objects::names(text)).await?;
+        let names: BTreeSet<String> = objects.into_iter().map(|object| object.place.1).collect();
+        Ok(names.into_iter().collect())
+    }
+
+    /// Asks for all these, some at a time.
+    async fn ask(&self, selections: impl IntoIterator<Item = Selection>, known: &mut Known) -> Result<(), Error> {
+        let ask = async |selection: Selection| {
+            let (objects, _) = self.list(&selection).await?;
+            Ok::<_, Error>((selection, objects))
+        };
+        let answers = futures_util::stream::iter(selections).map(ask).buffer_unordered(AT_ONCE);
+        let answers: Vec<_> = answers.try_collect().await?;
+        for (selection, objects) in answers {
+            known.set(&selection, objects);
+        }
+        Ok(())
+    }
+
+    /// All objects of a selection, and the resource version that they are of.
+    pub(crate) async fn list(&self, selection: &Selection) -> Result<(Vec<Object>, String), Error> {
+        self.pages(selection, Selection::list, objects::page).await
+    }
+
+    async fn pages(
+        &self,
+        selection: &Selection,
+        request: fn(&Selection, Option<String>) -> Result<Request<Vec<u8>>, kube::core::request::Error>,
+        read: fn(Resource, &str) -> serde_json::Result<Page>,
+    ) -> Result<(Vec<Object>, String), Error> {
+        let call = Call::of(Verb::List, selection, &self.access());
+        let mut objects = Vec::new();
+        let mut next = None;
+        loop {
+            let text = self.text(&call, request(selection, next).map_err(kube::Error::BuildRequest)).await?;
+            let page = read(selection.resource, &text).map_err(|error| not_understood(call.clone(), error))?;
+            objects.extend(page.objects);
+            next = page.next;
+            if next.is_none() {
+                return Ok((objects, page.version));
+            }
+        }
+    }
+
+    /// What changes among these objects after a resource version; the server ends its answer after `limit`.
+    pub(crate) async fn changes(&self, selection: &Selection, version: &str, limit: Duration) -> Result<Lines, Error> {
+        let call = Call::of(Verb::Watch, selection, &self.access());
+        let request = selection.watch(version, limit).map_err(kube::Error::BuildRequest);
+        let lines = |client: Client, request| async move {
+            let lines = client.request_stream(request).await?.lines();
+            Ok(Box::pin(lines) as Lines)
+        };
+        self.answer(&call, request, lines).await
+    }
+
+    async fn text(&self, call: &Call, request: Result<Request<Vec<u8>>, kube::Error>) -> Result<String, Error> {
+        self.answer(call, request, |client, request| async move { client.request_text(request).await }).await
+    }
+
+    /// Asks, and once more if there is a new session after a failure.
+    async fn answer<T, F: Future<Output = Result<T, kube::Error>>>(
+        &self,
+        call: &Call,
+        request: Result<Request<Vec<u8>>, kube::Error>,
+        ask: impl Fn(Client, Request<Vec<u8>>) -> F,
+    ) -> Result<T, Error> {
+        let session = self.session();
+        let request = request.map_err(|error| session.failure(call.clone(), error))?;
+        let failed = match attempt(&session, call, ask(session.client.clone(), request.clone())).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        match self.renewed(&session, &failed).await? {
+            Some(session) => attempt(&session, call, ask(session.client.clone(), request)).await,
+            None => Err(failed),
+        }
+    }
+
+    /// The session after this failed one, if there is reason for another: credentials that were not accepted are read
+    /// anew at once, and a server that does not answer may have moved.
+    async fn renewed(&self, failed: &Arc<Session>, error: &Error) -> Result<Option<Arc<Session>>, Error> {
+        let refused = match error {
+            Error::Unauthorized { .. } | Error::ClientCertificate { .. } => true,
+            Error::Unreachable { .. } | Error::ServerCertificate { .. } => false,
+            _ => return Ok(None),
+        };
+        let _turn = self.0.renewal.lock().await;
+        let current = self.session();
+        if !Arc::ptr_eq(failed, &current) {
+            return Ok(Some(current));
+        }
+        let failed = Arc::clone(failed);
+        let new = if refused {
+            Some(blocking(move || Session::open(&failed.access)).await?)
+        } else {
+            // Without credentials to read, what has failed is still that the server does not answer.
+            blocking(move || failed.moved()).await.unwrap_or_default()
+        };
+        Ok(new.map(|session| {
+            let session = Arc::new(session);
+            self.0.session.send_replace(Arc::clone(&session));
+            session
+        }))
+    }
+
+    fn session(&self) -> Arc<Session> {
+        Arc::clone(&self.0.session.borrow())
+    }
+}
+
+async fn attempt<T>(
+    session: &Session,
+    call: &Call,
+    answer: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Error> {
+    match timeout(ANSWER, answer).await {
+        Ok(answer) => answer.map_err(|error| session.failure(call.clone(), error)),
+        Err(_) => Err(Error::late(Call { access: Arc::clone(&session.access), ..call.clone() }, ANSWER)),
+    }
+}
+
+fn not_understood(call: Call, error: serde_json::Error) -> Error {
+    Error::Other { call: Box::new(call), source: Cause::Answer(error) }
+}
+
+/// Does what blocks a thread on one of its own. A panic there is one here; a runtime that ends never answers.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
