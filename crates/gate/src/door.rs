@@ -9,7 +9,8 @@ use portgate_docker::clusters;
 use portgate_docker::engine::{self, Engine};
 use portgate_docker::settings::Settings as EngineSettings;
 use portgate_docker::{call, file};
-use portgate_kube::{Access, AccessError, ApiError, CONTAINER_KUBECONFIGS, Settings as KubeSettings, port_in};
+use portgate_kube::access::{self, Access, CONTAINER_KUBECONFIGS, port_in};
+use portgate_kube::settings::Settings as KubeSettings;
 
 /// Where the API server is found.
 #[derive(Clone, Debug)]
@@ -39,12 +40,9 @@ pub struct Entry {
 /// Why no API server was found.
 #[derive(Debug, thiserror::Error)]
 pub enum DoorError {
-    /// The user's kubeconfig does not lead to one.
+    /// A kubeconfig does not lead to one.
     #[error(transparent)]
-    Access(#[from] AccessError),
-    /// The server was found, and nothing can be asked of it.
-    #[error(transparent)]
-    Api(#[from] ApiError),
+    Access(#[from] access::Error),
     /// The engine cannot be reached.
     #[error(transparent)]
     Engine(#[from] engine::Error),
@@ -82,7 +80,6 @@ impl DoorError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Access(error) => error.hint(),
-            Self::Api(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             Self::Call(error) => error.hint(),
             Self::Cluster(error) => error.hint(),

@@ -13,7 +13,8 @@ use portgate_core::forward::Forward;
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::state::GateState;
 use portgate_core::table::{self, Means, Resolution, Table, View};
-use portgate_kube::{Api, Forwarder};
+use portgate_kube::api::Api;
+use portgate_kube::forward::Forwarder;
 use portgate_relay::{Demand, Relay};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -405,7 +406,7 @@ fn door(settings: &Settings, state: &GateState) -> Option<Door> {
 }
 
 async fn streams(settings: &Settings, forward: &Forward, door: &Door) -> Result<Streams, GateError> {
-    let api = Api::connect(&door.enter().await?.access).map_err(DoorError::Api)?;
+    let api = Api::connect(&door.enter().await?.access).await.map_err(DoorError::Access)?;
     let manner = Manner { sticky: forward.sticky, patience: forward.patience };
     Ok(Streams::new(Forwarder::new(&api), manner, settings.limits.drain))
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use portgate_core::causes;
 use portgate_core::kubernetes::{ObjectKey, Objects};
-use portgate_kube::{Api, Watch};
+use portgate_kube::api::Api;
+use portgate_kube::watch::Watch;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -112,9 +113,9 @@ impl Follower {
 
     /// Watches until nothing is wanted any more, or the API server is elsewhere.
     async fn watch(&mut self, entry: Entry) -> Result<(), Over> {
-        let api = match Api::connect(&entry.access) {
+        let api = match Api::connect(&entry.access).await {
             Ok(api) => api,
-            Err(error) => return self.tell_problem(&DoorError::Api(error)).await,
+            Err(error) => return self.tell_problem(&error.into()).await,
         };
         let mut keys = self.wants.borrow_and_update().clone();
         let mut watch: Watch = api.watch(keys.clone(), self.door.has_nodes());

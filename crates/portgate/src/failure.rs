@@ -17,7 +17,8 @@ use portgate_gate::door::DoorError;
 use portgate_gate::leftovers;
 use portgate_gate::worker::WorkerError;
 use portgate_gate::{GateError, StoreError};
-use portgate_kube::{AccessError, ApiError};
+use portgate_kube::access::Error as AccessError;
+use portgate_kube::error::Error as ApiError;
 
 use crate::args::WordError;
 use crate::site::Site;
@@ -273,7 +274,6 @@ impl From<DoorError> for Failure {
     fn from(error: DoorError) -> Self {
         match error {
             DoorError::Access(error) => Self::Access(error),
-            DoorError::Api(error) => Self::Api(error),
             error => Self::Door(error),
         }
     }

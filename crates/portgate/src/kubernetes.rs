@@ -8,7 +8,9 @@ use portgate_core::kubernetes::{ObjectKey, Objects};
 use portgate_core::suggest;
 use portgate_docker::settings::Settings as EngineSettings;
 use portgate_gate::door::Door;
-use portgate_kube::{Access, AccessError, Api, Settings, Source};
+use portgate_kube::access::{self, Access, Source};
+use portgate_kube::api::Api;
+use portgate_kube::settings::Settings;
 
 use crate::args::{ApiArguments, ClusterArguments};
 use crate::choice;
@@ -37,7 +39,7 @@ pub(crate) async fn of_cluster(cluster: &Cluster, arguments: &ApiArguments) -> R
     }
     if let Some(context) = cluster.id.context() {
         match by_context(Settings { context: Some(context), ..settings }, arguments).await {
-            Err(Failure::Access(AccessError::Nothing { .. } | AccessError::UnknownContext { .. })) => {}
+            Err(Failure::Access(access::Error::Nothing { .. } | access::Error::UnknownContext { .. })) => {}
             found => return found,
         }
     }
@@ -53,7 +55,7 @@ pub(crate) async fn of_user(
     let is_local = named.name().is_some() || named.network.is_some();
     if arguments.context.is_some() || !is_local {
         match by_context(settings(arguments), arguments).await {
-            Err(Failure::Access(AccessError::Nothing { .. })) if arguments.context.is_none() => {}
+            Err(Failure::Access(access::Error::Nothing { .. })) if arguments.context.is_none() => {}
             found => {
                 let server = found?;
                 return Ok((server.cluster(), server));
@@ -70,24 +72,24 @@ async fn by_context(settings: Settings, arguments: &ApiArguments) -> Result<Serv
     let door = Door::User(settings.clone());
     let entry = door.enter().await?;
     let Source::Context { name: context, .. } = entry.access.source().clone() else {
-        return Err(AccessError::Nothing { looked: settings.kubeconfigs }.into());
+        return Err(access::Error::Nothing { looked: settings.kubeconfigs }.into());
     };
     let files = settings.kubeconfig.map_or(settings.kubeconfigs, |file| vec![file]);
     let files = files.into_iter().filter_map(|file| std::path::absolute(file).ok()).collect();
-    Server::new(entry.access, ApiAccess::Kubeconfig { files, context }, arguments)
+    Server::new(&entry.access, ApiAccess::Kubeconfig { files, context }, arguments).await
 }
 
 async fn by_servers(cluster: &Cluster, arguments: &ApiArguments) -> Result<Server, Failure> {
     let engine = EngineSettings::from_variables(|name| std::env::var(name).ok());
     let (id, network) = (cluster.id.clone(), cluster.network.clone());
     let entry = Door::Servers { engine, cluster: id, network: network.clone() }.enter().await?;
-    Server::new(entry.access, ApiAccess::Container { network }, arguments)
+    Server::new(&entry.access, ApiAccess::Container { network }, arguments).await
 }
 
 impl Server {
-    fn new(access: Access, by: ApiAccess, arguments: &ApiArguments) -> Result<Self, Failure> {
+    async fn new(access: &Access, by: ApiAccess, arguments: &ApiArguments) -> Result<Self, Failure> {
         let namespace = arguments.namespace.clone().unwrap_or_else(|| access.namespace().to_owned());
-        Ok(Self { api: Api::connect(&access)?, access: by, namespace })
+        Ok(Self { api: Api::connect(access).await?, access: by, namespace })
     }
 
     /// The cluster that its context names.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use portgate_core::port::Port;
 use portgate_core::table::{Backend, NoBackend};
-use portgate_kube::{ForwardError, PodStream, Receiver, Sender, StreamError, Verdict};
+use portgate_kube::forward::{ForwardError, PodStream, Receiver, Sender, StreamError, Verdict};
 use portgate_relay::{Backoff, Peer, Tally};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use portgate_core::mapping::{Local, Mapping as Wanted};
 use portgate_core::status::Counters;
 use portgate_core::table::{Backend, Resolution};
-use portgate_kube::{Forwarder, PodName};
+use portgate_kube::forward::{Forwarder, PodName};
 use portgate_relay::{Bound, Tally};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
