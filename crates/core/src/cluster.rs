@@ -17,6 +17,8 @@ pub enum Provider {
     Minikube,
     /// A plain Docker network, named with `--network`: every running container on it is a node.
     Network,
+    /// Any Kubernetes cluster, known by a context of the user's kubeconfig alone. Its nodes are not known.
+    Context,
 }
 
 impl Provider {
@@ -27,12 +29,14 @@ impl Provider {
             Self::Kind => "kind",
             Self::Minikube => "minikube",
             Self::Network => "network",
+            Self::Context => "context",
         }
     }
 
     /// The provider of this name, the inverse of [`Provider::name`].
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::K3d, Self::Kind, Self::Minikube, Self::Network].into_iter().find(|provider| provider.name() == name)
+        let all = [Self::K3d, Self::Kind, Self::Minikube, Self::Network, Self::Context];
+        all.into_iter().find(|provider| provider.name() == name)
     }
 }
 
@@ -47,17 +51,45 @@ impl fmt::Display for Provider {
 pub struct ClusterId {
     /// Who made it.
     pub provider: Provider,
-    /// The provider's name of it; for [`Provider::Network`] the network's name.
+    /// The provider's name of it; for [`Provider::Network`] the network's name, for [`Provider::Context`] the context's.
     pub name: String,
 }
 
 impl ClusterId {
+    /// The cluster that a context of a kubeconfig names: k3d and kind call theirs `k3d-NAME` and `kind-NAME`.
+    pub fn of_context(context: &str) -> Self {
+        let named = |provider: Provider, prefix| Some((provider, context.strip_prefix(prefix)?));
+        let known = named(Provider::K3d, "k3d-").or_else(|| named(Provider::Kind, "kind-"));
+        let (provider, name) = known.unwrap_or((Provider::Context, context));
+        Self { provider, name: name.to_owned() }
+    }
+
+    /// The context that the cluster has in a kubeconfig, where its provider has a way to call it.
+    pub fn context(&self) -> Option<String> {
+        match self.provider {
+            Provider::K3d => Some(format!("k3d-{}", self.name)),
+            Provider::Kind => Some(format!("kind-{}", self.name)),
+            Provider::Minikube | Provider::Context => Some(self.name.clone()),
+            Provider::Network => None,
+        }
+    }
+
     /// The name of the cluster's first gate, and of its volume: `k3d-mycluster-portgate`, `mycluster-portgate` elsewhere.
     pub fn gate_name(&self) -> String {
         match self.provider {
             Provider::K3d => format!("k3d-{}-portgate", self.name),
-            Provider::Kind | Provider::Minikube | Provider::Network => format!("{}-portgate", self.name),
+            Provider::Kind | Provider::Minikube | Provider::Network | Provider::Context => {
+                format!("{}-portgate", self.name)
+            }
         }
+    }
+
+    /// The name of the cluster's first forward: `k3d-mycluster-forward`. It is the name of a directory, so of a context's
+    /// name only letters, digits, `.`, `_` and `-` are left.
+    pub fn forward_name(&self) -> String {
+        let context = self.context().unwrap_or_else(|| self.name.clone());
+        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+        format!("{}-forward", context.chars().map(plain).collect::<String>())
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kubernetes::Objects;
 use crate::mapping::{Local, Mapping};
 use crate::state::NodeHost;
 use crate::status::GateStatus;
@@ -47,7 +48,7 @@ pub enum Detail {
 }
 
 /// A change of the wanted mappings, all of it or nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The revision that the change was made for.
     pub revision: u64,
@@ -57,6 +58,9 @@ pub struct Change {
     pub close: Vec<Local>,
     /// The cluster's nodes, where they are not those that the gate knows.
     pub nodes: Option<Vec<NodeHost>>,
+    /// What is known of the Kubernetes objects that the new mappings name.
+    #[serde(default)]
+    pub objects: Objects,
 }
 
 /// A trial of the way from the gate to a mapping's backends.

@@ -7,6 +7,8 @@
 pub mod causes;
 pub mod cluster;
 pub mod control;
+pub mod forward;
+pub mod host_port;
 pub mod kubernetes;
 pub mod mapping;
 pub mod plan;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::kubernetes::{ObjectKey, PortName};
 use crate::port::{Port, Protocol};
 
 /// The host's addresses that one mapping listens on: sorted, without repetition, never empty.
@@ -125,6 +126,23 @@ pub enum Target {
         /// The port in that container.
         port: Port,
     },
+    /// A port of a Service, a pod or a workload.
+    Object {
+        /// Which object.
+        object: ObjectKey,
+        /// Which of its ports.
+        port: PortName,
+    },
+}
+
+impl Target {
+    /// The Kubernetes object that must be known to find the way.
+    pub fn object(&self) -> Option<&ObjectKey> {
+        match self {
+            Self::Object { object, .. } => Some(object),
+            Self::NodePort { .. } | Self::Node { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Target {
@@ -132,6 +150,7 @@ impl fmt::Display for Target {
         match self {
             Self::NodePort { port } => port.fmt(f),
             Self::Node { container, port } => write!(f, "node/{container}:{port}"),
+            Self::Object { object, port } => write!(f, "{object}:{port}"),
         }
     }
 }

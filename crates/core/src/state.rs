@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::ClusterId;
+use crate::control::Change;
+use crate::forward::Forward;
+use crate::kubernetes::{ObjectKey, Objects};
 use crate::mapping::{Local, Mapping};
 
 /// The layout of the state file that this version writes, and the newest that it reads.
@@ -23,30 +26,57 @@ pub struct GateState {
     pub nodes: Vec<NodeHost>,
     /// The wanted mappings, in the order of their local ends.
     pub mappings: Vec<Mapping>,
+    /// What was known of the Kubernetes objects that these mappings name, when they were opened.
+    #[serde(default)]
+    pub objects: Objects,
+    /// How they are carried through the Kubernetes API server; none if they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<Forward>,
 }
 
 impl GateState {
     /// The first state of a gate.
     pub fn new(cluster: ClusterId, nodes: Vec<NodeHost>, mut mappings: Vec<Mapping>) -> Self {
         mappings.sort();
-        Self { format: FORMAT, revision: 1, cluster, nodes, mappings }
+        Self { format: FORMAT, revision: 1, cluster, nodes, mappings, objects: Objects::default(), forward: None }
+    }
+
+    /// The state with what is known of the objects that its mappings name.
+    #[must_use]
+    pub fn knowing(self, objects: &Objects) -> Self {
+        let objects = objects.of(named(&self.mappings));
+        Self { objects, ..self }
     }
 
     /// The state after a change, one revision on. An opened mapping replaces one with the same local end.
     #[must_use]
-    pub fn changed(&self, open: &[Mapping], close: &[Local], nodes: Option<Vec<NodeHost>>) -> Self {
-        let gone: BTreeSet<&Local> = close.iter().chain(open.iter().map(|mapping| &mapping.local)).collect();
+    pub fn changed(&self, change: &Change) -> Self {
+        let open = change.open.iter().map(|mapping| &mapping.local);
+        let gone: BTreeSet<&Local> = change.close.iter().chain(open).collect();
         let kept = self.mappings.iter().filter(|mapping| !gone.contains(&mapping.local));
-        let mut mappings: Vec<Mapping> = kept.chain(open).cloned().collect();
+        let mut mappings: Vec<Mapping> = kept.chain(&change.open).cloned().collect();
         mappings.sort();
+        let mut objects = self.objects.clone();
+        objects.update(&change.objects);
         Self {
             format: FORMAT,
             revision: self.revision + 1,
             cluster: self.cluster.clone(),
-            nodes: nodes.unwrap_or_else(|| self.nodes.clone()),
+            nodes: change.nodes.clone().unwrap_or_else(|| self.nodes.clone()),
+            objects: objects.of(named(&mappings)),
             mappings,
+            forward: self.forward.clone(),
         }
     }
+
+    /// The Kubernetes objects that must be known to carry the mappings.
+    pub fn named_objects(&self) -> BTreeSet<ObjectKey> {
+        named(&self.mappings).cloned().collect()
+    }
+}
+
+fn named(mappings: &[Mapping]) -> impl Iterator<Item = &ObjectKey> {
+    mappings.iter().filter_map(|mapping| mapping.target.object())
 }
 
 /// A node, and the name or address by which the gate finds it.
@@ -62,19 +92,43 @@ pub struct NodeHost {
 mod tests {
     use super::*;
     use crate::cluster::Provider;
-    use crate::spec::PortSpec;
+    use crate::kubernetes::{Kind, sample};
+    use crate::mapping::Target;
+    use crate::spec;
 
     fn mapping(text: &str) -> Mapping {
-        let spec = PortSpec::parse(text).unwrap();
-        spec.mappings(&crate::mapping::HostAddresses::loopback()).unwrap().remove(0)
+        spec::mappings(text).remove(0)
     }
 
     #[test]
     fn a_change_replaces_adds_and_drops_and_counts_one_revision() {
         let cluster = ClusterId { provider: Provider::K3d, name: "c".to_owned() };
-        let first = GateState::new(cluster, Vec::new(), vec![mapping("30999"), mapping("30080"), mapping("8080:1")]);
-        let changed = first.changed(&[mapping("8080:2"), mapping("80")], &[mapping("30999").local], None);
+        let mappings = vec![mapping("30999"), mapping("30080"), mapping("8080:1")];
+        let first = GateState::new(cluster, Vec::new(), mappings);
+        let change = Change {
+            revision: first.revision,
+            open: vec![mapping("8080:2"), mapping("80")],
+            close: vec![mapping("30999").local],
+            ..Change::default()
+        };
+        let changed = first.changed(&change);
         assert_eq!(changed.revision, first.revision + 1);
         assert_eq!(changed.mappings, [mapping("80"), mapping("8080:2"), mapping("30080")]);
+    }
+
+    #[test]
+    fn objects_are_kept_for_as_long_as_a_mapping_names_them() {
+        let cluster = ClusterId { provider: Provider::K3d, name: "c".to_owned() };
+        let object = sample::key(Kind::Service, "echo", "backend");
+        let target = Target::Object { object: object.clone(), port: "http".parse().unwrap() };
+        let to_service = Mapping { target, ..mapping("8080") };
+        let first = GateState::new(cluster, Vec::new(), Vec::new()).knowing(&sample::objects());
+        assert!(first.objects.services.is_empty());
+        let open = Change { open: vec![to_service.clone()], objects: sample::objects(), ..Change::default() };
+        let second = first.changed(&open);
+        assert_eq!(second.objects.services.keys().collect::<Vec<_>>(), [&object]);
+        assert_eq!(second.named_objects(), [object].into());
+        let third = second.changed(&Change { close: vec![to_service.local], ..Change::default() });
+        assert!(third.objects.services.is_empty() && third.objects.pods.is_empty());
     }
 }

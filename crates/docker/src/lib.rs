@@ -4,12 +4,14 @@
 //! bound in time, and its failure names the operation and its object. What the engine says is turned into decisions by
 //! pure functions, which have most of the tests.
 
+mod api_port;
 mod bridge;
 pub mod call;
 pub mod clusters;
 pub mod demo;
 pub mod endpoint;
 pub mod engine;
+pub mod file;
 pub mod gate;
 pub mod holder;
 pub mod image;

@@ -9,13 +9,18 @@ use jiff::Timestamp;
 use portgate_core::causes;
 use portgate_core::cluster::ClusterId;
 use portgate_core::control::{Change, Probe, Refusal, Request, Response};
-use portgate_core::mapping::Local;
+use portgate_core::forward::Forward;
+use portgate_core::mapping::{Local, Mapping};
 use portgate_core::state::GateState;
-use portgate_core::table::{self, Resolution, Table};
+use portgate_core::table::{self, Means, Resolution, Table, View};
+use portgate_kube::api::Api;
+use portgate_kube::forward::Forwarder;
 use portgate_relay::{Demand, Relay};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::door::{Door, DoorError};
+use crate::informer::{Informer, Told};
 use crate::observer::{Observation, Observer};
 use crate::overlay::{Change as Kernel, Overlay};
 use crate::plane::Plane;
@@ -27,6 +32,7 @@ use crate::settings::{Place, Settings};
 use crate::silent::Silent;
 use crate::sockets::{self, ListenError};
 use crate::store::Store;
+use crate::streams::{Manner, Streams};
 use crate::worker::{Refused, Worker, WorkerEvent};
 
 /// Stands for a mapping's port where no single address of it is at fault.
@@ -44,7 +50,11 @@ pub(crate) struct Gate {
     retired: bool,
     observer: Observer,
     seen: Observation,
+    informer: Option<Informer>,
+    told: Told,
     pub(crate) table: Table,
+    /// By what means the table's backends are reached.
+    means: Means,
     /// Of the table, what could not be listened for.
     pub(crate) silent: Silent,
     pub(crate) plane: Plane,
@@ -57,6 +67,8 @@ pub(crate) struct Gate {
 pub(crate) enum Event {
     /// The addresses of its nodes were seen.
     Observed(Observation),
+    /// The Kubernetes API server has told of Services and pods.
+    Told(Told),
     /// Its cluster is gone for good.
     ClusterDeleted,
     /// Something of its worker.
@@ -75,30 +87,38 @@ impl Gate {
         let store = Store::new(settings.state.clone());
         let state = store.load()?.ok_or_else(|| GateError::NoState(settings.state.clone()))?;
         let demand = Arc::new(Demand::new(FRESH));
-        let plane = match &settings.place {
-            Place::Host(host) => {
+        let door = door(settings, &state);
+        let plane = match (&settings.place, &state.forward, &door) {
+            (_, Some(forward), Some(door)) => Plane::Through(streams(settings, forward, door).await?),
+            (Place::Host(host), ..) => {
                 Plane::Apart(Box::new(Worker::start(host.worker.clone()).await.map_err(GateError::Worker)?))
             }
-            Place::Process | Place::Published(_) => {
+            (Place::Process(_) | Place::Published(_), ..) => {
                 Plane::Here(Relay::new(settings.limits.clone(), Arc::clone(&demand)))
             }
         };
         let (observer, seen) = Observer::start(&settings.place, &state, demand).await;
+        let informer = door.map(|door| Informer::start(door, state.named_objects()));
+        let means = if state.forward.is_some() { Means::Api } else { Means::Network { routes: false } };
         let mut gate = Self {
             place: settings.place.clone(),
             started_at: Timestamp::now(),
             store,
             retired: false,
-            table: build(&state, &seen),
+            table: Table::new(),
+            means,
             silent: Silent::default(),
             state,
             observer,
             seen,
+            informer,
+            told: Told::default(),
             plane,
             overlay: Overlay::off(&settings.place),
             probes: JoinSet::new(),
             drain: settings.limits.drain,
         };
+        gate.table = gate.build(&gate.state);
         gate.listen_for(gate.table.keys().cloned().collect());
         gate.programme();
         Ok(gate)
@@ -118,6 +138,7 @@ impl Gate {
     pub(crate) async fn next(&mut self) -> Event {
         tokio::select! {
             seen = self.observer.next() => seen.map_or(Event::ClusterDeleted, Event::Observed),
+            told = told(&mut self.informer) => Event::Told(told),
             event = self.plane.next() => Event::Worker(event),
             change = self.overlay.next() => Event::Kernel(change),
             Some(_) = self.probes.join_next() => Event::Probed,
@@ -129,6 +150,10 @@ impl Gate {
     pub(crate) fn take(&mut self, event: Event) -> ControlFlow<()> {
         match event {
             Event::Observed(seen) => self.observe(seen),
+            Event::Told(told) => {
+                self.told = told;
+                self.lead(self.build(&self.state));
+            }
             Event::ClusterDeleted => return ControlFlow::Break(()),
             Event::Worker(WorkerEvent::Replaced { exit }) => {
                 tracing::warn!(exit, "the worker ended; another one serves");
@@ -166,7 +191,7 @@ impl Gate {
     fn observe(&mut self, seen: Observation) {
         self.seen.update(seen);
         self.programme();
-        self.lead(build(&self.state, &self.seen));
+        self.lead(self.build(&self.state));
         self.observer.refreshed();
     }
 
@@ -177,9 +202,25 @@ impl Gate {
         }
     }
 
-    /// Leads the kernel to where the table says: never for a port that another program has.
+    /// Leads the kernel to where the table says: never for a port that another program has. Where the kernel begins or
+    /// ceases to make routes, other backends can be reached.
     fn apply(&mut self) {
         self.overlay.apply(&self.silent.without(&self.table));
+        let means = match self.means {
+            Means::Api => Means::Api,
+            Means::Network { .. } => Means::Network { routes: self.overlay.has_routes() },
+        };
+        if means != self.means {
+            self.means = means;
+            self.lead(self.build(&self.state));
+        }
+    }
+
+    /// The table of a state, by what is known now.
+    fn build(&self, state: &GateState) -> Table {
+        let objects = self.told.over(&state.objects);
+        let view = View { nodes: &self.seen.nodes, seen: &self.seen.addresses, objects: &objects, means: self.means };
+        table::build(&state.mappings, view)
     }
 
     /// Carries out a request. Breaks if the gate is to end.
@@ -225,16 +266,19 @@ impl Gate {
     /// is closed again and nothing has changed.
     async fn change(&mut self, change: Change) -> Result<Response, Refusal> {
         self.check_revision(change.revision)?;
-        let state = self.state.changed(&change.open, &change.close, change.nodes);
+        let state = self.state.changed(&change);
         self.observer.look_up_new(&state, &mut self.seen).await;
-        let table = build(&state, &self.seen);
+        let table = self.build(&state);
         let mut opened = Vec::new();
-        let outcome = self.open_new(&table, &mut opened).await.and_then(|()| self.save(&state));
+        let outcome = self.open_new(&state, &table, &mut opened).await.and_then(|()| self.save(&state));
         if let Err(refusal) = outcome {
             self.plane.close(&opened).await;
             return Err(refusal);
         }
         self.observer.follow(&state);
+        if let Some(informer) = &self.informer {
+            informer.want(state.named_objects());
+        }
         self.state = state;
         let gone: Vec<Local> = self.table.keys().filter(|local| !table.contains_key(local)).cloned().collect();
         self.lead(table);
@@ -243,11 +287,12 @@ impl Gate {
         Ok(self.done())
     }
 
-    /// Listens for each mapping that the table has and the gate does not, and notes it in `opened`.
-    async fn open_new(&mut self, table: &Table, opened: &mut Vec<Local>) -> Result<(), Refusal> {
-        for (local, resolution) in table {
-            if !self.table.contains_key(local) {
-                self.listen(local, resolution.clone()).map_err(|error| error.refusal(local))?;
+    /// Listens for each mapping that the new state has and the gate does not, and notes it in `opened`.
+    async fn open_new(&mut self, state: &GateState, table: &Table, opened: &mut Vec<Local>) -> Result<(), Refusal> {
+        for mapping in &state.mappings {
+            let local = &mapping.local;
+            if let (None, Some(resolution)) = (self.table.get(local), table.get(local)) {
+                self.listen(mapping, resolution.clone()).map_err(|error| error.refusal(local))?;
                 opened.push(local.clone());
             }
         }
@@ -260,9 +305,10 @@ impl Gate {
         }
     }
 
-    fn listen(&mut self, local: &Local, resolution: Resolution) -> Result<(), ListenError> {
+    fn listen(&mut self, mapping: &Mapping, resolution: Resolution) -> Result<(), ListenError> {
+        let local = &mapping.local;
         let sockets = sockets::bind(local, self.place.placement())?;
-        let opened = self.plane.open(local, sockets, resolution);
+        let opened = self.plane.open(mapping, sockets, resolution);
         opened.map_err(|source| ListenError { address: SocketAddr::new(UNSPECIFIED, local.port.number()), source })
     }
 
@@ -307,8 +353,9 @@ impl Gate {
     /// Listens for these mappings of the table. What cannot be had is tried again later, and disturbs no other.
     fn listen_for(&mut self, locals: Vec<Local>) {
         for local in locals {
-            let Some(resolution) = self.table.get(&local).cloned() else { continue };
-            if let Err(error) = self.listen(&local, resolution) {
+            let mapping = self.state.mappings.iter().find(|mapping| mapping.local == local).cloned();
+            let (Some(mapping), Some(resolution)) = (mapping, self.table.get(&local).cloned()) else { continue };
+            if let Err(error) = self.listen(&mapping, resolution) {
                 self.silent.insert(local, causes::line(&error));
             }
         }
@@ -343,8 +390,33 @@ fn send(answer: oneshot::Sender<Response>, response: Result<Response, Refusal>) 
     ControlFlow::Continue(())
 }
 
-fn build(state: &GateState, seen: &Observation) -> Table {
-    table::build(&state.mappings, &seen.nodes, &seen.addresses)
+/// Where the Kubernetes API server is found, by gates that follow it.
+fn door(settings: &Settings, state: &GateState) -> Option<Door> {
+    match (&settings.place, &state.forward) {
+        (Place::Process(process), Some(forward)) => {
+            Some(Door::of(&forward.access, &state.cluster, process.engine.clone()))
+        }
+        (Place::Host(host), _) => Some(Door::Servers {
+            engine: host.engine_settings(),
+            cluster: state.cluster.clone(),
+            network: host.network.clone(),
+        }),
+        (Place::Process(_) | Place::Published(_), _) => None,
+    }
+}
+
+async fn streams(settings: &Settings, forward: &Forward, door: &Door) -> Result<Streams, GateError> {
+    let api = Api::connect(&door.enter().await?.access).await.map_err(DoorError::Access)?;
+    let manner = Manner { sticky: forward.sticky, patience: forward.patience };
+    Ok(Streams::new(Forwarder::new(&api), manner, settings.limits.drain))
+}
+
+/// What the API server tells next; never anything, where nobody asks it. Cancel-safe.
+async fn told(informer: &mut Option<Informer>) -> Told {
+    match informer {
+        Some(informer) => informer.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn describe(resolution: &Resolution) -> String {

@@ -91,7 +91,7 @@ impl Observer {
     /// Begins to observe, and says what there is.
     pub(crate) async fn start(place: &Place, state: &GateState, demand: Arc<Demand>) -> (Self, Observation) {
         match place {
-            Place::Process | Place::Published(_) => {
+            Place::Process(_) | Place::Published(_) => {
                 let hosts = hosts(state);
                 let addresses = resolve(&hosts).await;
                 let (hosts, wanted) = watch::channel(hosts);
@@ -183,9 +183,8 @@ impl Events {
 
 impl Follower {
     fn of(host: &HostPlace, cluster: &ClusterId) -> Self {
-        let endpoint = format!("unix://{}", host.engine.display());
         Self {
-            settings: EngineSettings::from_variables(|name| (name == "DOCKER_HOST").then(|| endpoint.clone())),
+            settings: host.engine_settings(),
             cluster: cluster.clone(),
             network: host.network.clone(),
             watch: None,

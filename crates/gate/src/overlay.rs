@@ -41,7 +41,7 @@ impl Overlay {
     /// No rules yet.
     pub(crate) fn off(place: &Place) -> Self {
         let reason = match place {
-            Place::Process => RelayReason::Process,
+            Place::Process(_) => RelayReason::Process,
             Place::Published(Datapath::Relay) => RelayReason::NotAsked,
             Place::Host(host) if host.datapath == Datapath::Relay => RelayReason::Asked,
             Place::Published(Datapath::Kernel) | Place::Host(_) => RelayReason::NoBridge,
@@ -70,6 +70,11 @@ impl Overlay {
         };
         *self = now;
         started
+    }
+
+    /// Whether addresses within the cluster can be reached through a node.
+    pub(crate) fn has_routes(&self) -> bool {
+        matches!(self, Self::On(_))
     }
 
     /// Leads the mappings to where this table says, and to the relay where the kernel refuses.
@@ -161,7 +166,7 @@ fn wanted(place: &Place, bridge: Option<&str>) -> Option<kernel::Place> {
         Place::Host(host) if host.datapath == Datapath::Kernel => {
             Some(kernel::Place::Host { bridge: bridge?.to_owned() })
         }
-        Place::Process | Place::Published(_) | Place::Host(_) => None,
+        Place::Process(_) | Place::Published(_) | Place::Host(_) => None,
     }
 }
 

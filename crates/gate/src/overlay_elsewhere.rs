@@ -29,6 +29,10 @@ impl Overlay {
         false
     }
 
+    pub(crate) fn has_routes(&self) -> bool {
+        false
+    }
+
     pub(crate) fn apply(&mut self, _table: &Table) {}
 
     pub(crate) fn relay_reason(&self, _local: &Local) -> Option<RelayReason> {

@@ -17,17 +17,27 @@ pub fn host_socket(cluster: &ClusterId) -> PathBuf {
     [HOST_DIRECTORY, &directory, "control.sock"].iter().collect()
 }
 
-/// The files of one gate in process placement, in a directory of its own.
+/// The files of one gate in process placement.
 #[derive(Clone, Debug)]
 pub struct ProcessPaths {
-    /// The directory, mode 0700.
+    /// The directory of what goes with a reboot, mode 0700.
     pub directory: PathBuf,
+    /// The directory of the state, mode 0700: the same one, unless the gate is to be put back after a reboot.
+    pub keep: PathBuf,
 }
 
 impl ProcessPaths {
     /// The files of the gate of this name, below [`runtime_directory`].
     pub fn new(runtime: &Path, gate: &str) -> Self {
-        Self { directory: runtime.join(gate) }
+        let directory = runtime.join(gate);
+        Self { keep: directory.clone(), directory }
+    }
+
+    /// The same files, with the state below [`state_directory`].
+    #[must_use]
+    pub fn kept(self, state: &Path) -> Self {
+        let keep = state.join(self.directory.file_name().unwrap_or_default());
+        Self { keep, ..self }
     }
 
     /// The control socket, mode 0600.
@@ -37,7 +47,7 @@ impl ProcessPaths {
 
     /// The state file.
     pub fn state(&self) -> PathBuf {
-        self.directory.join("state.json")
+        self.keep.join("state.json")
     }
 
     /// What the gate says.
@@ -55,6 +65,15 @@ pub fn runtime_directory(xdg_runtime_dir: Option<PathBuf>, temporary: &Path, uid
     }
 }
 
+/// The directory of what process gates of one user keep over a reboot: `$XDG_STATE_HOME/portgate`, and
+/// `.local/state/portgate` in the home directory where the variable is not set.
+pub fn state_directory(xdg_state_home: Option<PathBuf>, home: &Path) -> PathBuf {
+    match xdg_state_home {
+        Some(directory) if directory.is_absolute() => directory.join("portgate"),
+        _ => home.join(".local/state/portgate"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +85,15 @@ mod tests {
         assert_eq!(directory("/run/user/1000"), Path::new("/run/user/1000/portgate"));
         assert_eq!(directory("run"), Path::new("/tmp/portgate-1000"));
         assert_eq!(runtime_directory(None, temporary, 1000), Path::new("/tmp/portgate-1000"));
+    }
+
+    #[test]
+    fn what_survives_a_reboot_is_in_the_home_directory() {
+        let home = Path::new("/home/u");
+        assert_eq!(state_directory(None, home), Path::new("/home/u/.local/state/portgate"));
+        assert_eq!(state_directory(Some(PathBuf::from("/var/u")), home), Path::new("/var/u/portgate"));
+        let paths = ProcessPaths::new(Path::new("/run/portgate"), "g").kept(Path::new("/var/u/portgate"));
+        assert_eq!(paths.socket(), Path::new("/run/portgate/g/control.sock"));
+        assert_eq!(paths.state(), Path::new("/var/u/portgate/g/state.json"));
     }
 }

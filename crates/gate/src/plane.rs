@@ -1,13 +1,14 @@
-//! The relay, wherever it runs: in this process, or in an unprivileged one.
+//! What carries bytes: the relay, in this process or in an unprivileged one, or streams through the API server.
 
 use std::collections::BTreeMap;
 use std::io;
 
-use portgate_core::mapping::Local;
+use portgate_core::mapping::{Local, Mapping};
 use portgate_core::status::Counters;
 use portgate_core::table::Resolution;
 use portgate_relay::{Bound, Relay};
 
+use crate::streams::Streams;
 use crate::worker::{Refused, Worker, WorkerEvent};
 
 /// The userspace data plane of a gate.
@@ -16,21 +17,25 @@ pub(crate) enum Plane {
     Here(Relay),
     /// This process is a supervisor, which never touches traffic.
     Apart(Box<Worker>),
+    /// This process carries connections through the Kubernetes API server.
+    Through(Streams),
 }
 
 impl Plane {
     /// Serves all of `sockets` with one route and one set of counters.
-    pub(crate) fn open(&mut self, local: &Local, sockets: Vec<Bound>, resolution: Resolution) -> io::Result<()> {
+    pub(crate) fn open(&mut self, mapping: &Mapping, sockets: Vec<Bound>, resolution: Resolution) -> io::Result<()> {
+        let local = &mapping.local;
         match self {
             Self::Here(relay) => relay.open(local.clone(), sockets, resolution),
             Self::Apart(worker) => worker.open(local.clone(), sockets, resolution),
+            Self::Through(streams) => streams.open(mapping, sockets, resolution),
         }
     }
 
     /// Waits until the mappings that were opened are served, and returns those that could not be: they are closed.
     pub(crate) async fn settle(&mut self) -> Vec<Refused> {
         match self {
-            Self::Here(_) => Vec::new(),
+            Self::Here(_) | Self::Through(_) => Vec::new(),
             Self::Apart(worker) => worker.settle().await,
         }
     }
@@ -40,6 +45,7 @@ impl Plane {
         match self {
             Self::Here(relay) => relay.route(local, resolution),
             Self::Apart(worker) => worker.route(local, resolution),
+            Self::Through(streams) => streams.route(local, resolution),
         }
     }
 
@@ -52,6 +58,11 @@ impl Plane {
                 }
             }
             Self::Apart(worker) => worker.close(locals).await,
+            Self::Through(streams) => {
+                for local in locals {
+                    streams.close(local).await;
+                }
+            }
         }
     }
 
@@ -60,13 +71,16 @@ impl Plane {
         match self {
             Self::Here(relay) => locals.filter_map(|local| Some((local.clone(), relay.counters(local)?))).collect(),
             Self::Apart(worker) => worker.counters().await,
+            Self::Through(streams) => {
+                locals.filter_map(|local| Some((local.clone(), streams.counters(local)?))).collect()
+            }
         }
     }
 
     /// What happens to a worker; never anything where there is none. Cancel-safe.
     pub(crate) async fn next(&mut self) -> WorkerEvent {
         match self {
-            Self::Here(_) => std::future::pending().await,
+            Self::Here(_) | Self::Through(_) => std::future::pending().await,
             Self::Apart(worker) => worker.next().await,
         }
     }
@@ -76,6 +90,7 @@ impl Plane {
         match self {
             Self::Here(relay) => relay.drain().await,
             Self::Apart(worker) => worker.drain().await,
+            Self::Through(streams) => streams.drain().await,
         }
     }
 }

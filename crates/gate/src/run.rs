@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::door::DoorError;
 use crate::gate::Gate;
 use crate::server;
 use crate::settings::{Place, Settings};
@@ -36,6 +37,9 @@ pub enum GateError {
     /// The process that relays cannot be started.
     #[error("cannot start the worker")]
     Worker(#[source] io::Error),
+    /// The Kubernetes API server of a forward cannot be found.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// The control socket cannot be listened on.
     #[error("cannot listen on the control socket {path}")]
     Socket {
@@ -61,7 +65,7 @@ pub async fn run(settings: Settings) -> Result<Ending, GateError> {
     let socket_error = |source| GateError::Socket { path: settings.socket.clone(), source };
     let model = match &settings.place {
         Place::Host(host) => Some(host.engine.as_path()),
-        Place::Process | Place::Published(_) => None,
+        Place::Process(_) | Place::Published(_) => None,
     };
     let listener = server::listen(&settings.socket, model).map_err(socket_error)?;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use portgate_core::status::{Datapath, Placement};
+use portgate_docker::settings::Settings as EngineSettings;
 use portgate_relay::Limits;
 
 use crate::worker::WorkerSettings;
@@ -24,11 +25,18 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub enum Place {
     /// As a plain process.
-    Process,
+    Process(ProcessPlace),
     /// In a container on the cluster's network, whose names Docker's DNS resolves. The kernel path needs `NET_ADMIN`.
     Published(Datapath),
     /// In a container in the host's network.
     Host(HostPlace),
+}
+
+/// What a gate needs as a plain process.
+#[derive(Clone, Debug)]
+pub struct ProcessPlace {
+    /// The Docker engine, for a forward that finds the API server by the cluster's own servers.
+    pub engine: EngineSettings,
 }
 
 /// What a gate needs in the host's network.
@@ -44,11 +52,19 @@ pub struct HostPlace {
     pub worker: WorkerSettings,
 }
 
+impl HostPlace {
+    /// The engine, as its socket in the container names it.
+    pub(crate) fn engine_settings(&self) -> EngineSettings {
+        let endpoint = format!("unix://{}", self.engine.display());
+        EngineSettings::from_variables(|name| (name == "DOCKER_HOST").then(|| endpoint.clone()))
+    }
+}
+
 impl Place {
     /// The name of it.
     pub fn placement(&self) -> Placement {
         match self {
-            Self::Process => Placement::Process,
+            Self::Process(_) => Placement::Process,
             Self::Published(_) => Placement::Published,
             Self::Host(_) => Placement::Host,
         }

@@ -110,6 +110,7 @@ fn open_private(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use portgate_core::cluster::{ClusterId, Provider};
+    use portgate_core::control::Change;
 
     use super::*;
 
@@ -123,7 +124,7 @@ mod tests {
         let store = Store::new(directory.path().join("gate.json"));
         assert_eq!(store.load().unwrap(), None);
         store.save(&state()).unwrap();
-        let second = state().changed(&[], &[], None);
+        let second = state().changed(&Change::default());
         store.save(&second).unwrap();
         assert_eq!(store.load().unwrap(), Some(second));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -138,7 +139,7 @@ mod tests {
         let store = Store::new(directory.path().join("gate.json"));
         store.save(&state()).unwrap();
         fs::create_dir(directory.path().join("gate.new")).unwrap();
-        assert!(matches!(store.save(&state().changed(&[], &[], None)), Err(StoreError::Write { .. })));
+        assert!(matches!(store.save(&state().changed(&Change::default())), Err(StoreError::Write { .. })));
         assert_eq!(store.load().unwrap(), Some(state()));
     }
 

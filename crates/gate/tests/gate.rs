@@ -11,9 +11,10 @@ use portgate_core::port::{Port, Protocol};
 use portgate_core::state::{GateState, NodeHost};
 use portgate_core::status::{GateStatus, MappingState, Placement};
 use portgate_core::table::NoBackend;
+use portgate_docker::settings::Settings as EngineSettings;
 use portgate_gate::client::{ClientError, Session, health};
 use portgate_gate::paths::ProcessPaths;
-use portgate_gate::{Ending, GateError, Limits, Place, Settings, Store, run};
+use portgate_gate::{Ending, GateError, Limits, Place, ProcessPlace, Settings, Store, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinHandle;
@@ -41,13 +42,17 @@ async fn start(directory: tempfile::TempDir) -> Running {
     let paths = paths(&directory);
     let (state, socket) = (paths.state(), paths.socket());
     let limits = Limits::default();
-    let task = tokio::spawn(run(Settings { place: Place::Process, state, socket, limits }));
+    let task = tokio::spawn(run(Settings { place: place(), state, socket, limits }));
     let session = Session::connect(&paths.socket(), PATIENCE).await.unwrap();
     Running { directory, task, session }
 }
 
 fn paths(directory: &tempfile::TempDir) -> ProcessPaths {
-    ProcessPaths { directory: directory.path().to_owned() }
+    ProcessPaths { directory: directory.path().to_owned(), keep: directory.path().to_owned() }
+}
+
+fn place() -> Place {
+    Place::Process(ProcessPlace { engine: EngineSettings::from_variables(|_| None) })
 }
 
 impl Running {
@@ -59,7 +64,7 @@ impl Running {
     }
 
     async fn change(&mut self, revision: u64, open: Vec<Mapping>, close: Vec<Local>) -> Result<u64, Refusal> {
-        let change = Change { revision, open, close, nodes: None };
+        let change = Change { revision, open, close, ..Change::default() };
         match self.session.request(&Request::Change(change)).await {
             Ok(Response::Done { revision }) => Ok(revision),
             Err(ClientError::Refused(refusal)) => Err(refusal),
@@ -238,6 +243,6 @@ async fn a_gate_without_a_state_file_does_not_start() {
     let directory = tempfile::tempdir().unwrap();
     let paths = paths(&directory);
     let (state, socket) = (paths.state(), paths.socket());
-    let settings = Settings { place: Place::Process, state, socket, limits: Limits::default() };
+    let settings = Settings { place: place(), state, socket, limits: Limits::default() };
     assert!(matches!(run(settings).await, Err(GateError::NoState(_))));
 }

@@ -104,7 +104,7 @@ fn end(backend: &Backend) -> Option<End> {
     match backend.reach {
         Reach::Node => Some(End { address, via: None }),
         Reach::Route { via: IpAddr::V4(via) } => Some(End { address, via: Some(via) }),
-        Reach::Route { via: IpAddr::V6(_) } => None,
+        Reach::Route { via: IpAddr::V6(_) } | Reach::Api => None,
     }
 }
 

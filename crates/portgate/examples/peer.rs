@@ -1,6 +1,7 @@
 //! A node for the end-to-end tests: the services that they talk to, in a container of their own.
 //!
-//! `peer` serves until SIGTERM; `peer idle` lives as long, and listens nowhere:
+//! `peer` serves until SIGTERM; `peer idle` lives as long, and listens nowhere; `peer kubernetes` is the API server, too:
+//! its double listens on port 6443 and is controlled on port 6480.
 //!
 //! | port | protocol | service |
 //! | --- | --- | --- |
@@ -9,6 +10,7 @@
 //! | 30022 | TCP | greets first, then echoes |
 //! | 30100 | TCP | sends as many pseudo-random bytes as the client's first line says, then closes |
 //! | 30053 | UDP | answers `N` with the N datagrams `1/N` to `N/N` |
+//! | 9999 | TCP and UDP | echo: what Services and pods lead to by their own addresses |
 //! | 30379 | TCP | echo, another one |
 //! | 30500, 30501 | TCP and UDP | echo |
 //! | 30080 | TCP | answers an HTTP request with its path and its host, in headers |
@@ -17,6 +19,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 
+use portgate_double::{Config, Double};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,18 +31,33 @@ const GREETING: &[u8] = b"SSH-2.0-peer\r\n";
 #[tokio::main]
 async fn main() -> io::Result<()> {
     raise_descriptor_limit();
-    let idle = std::env::args().nth(1).as_deref() == Some("idle");
+    let part = std::env::args().nth(1).unwrap_or_default();
     // The first process of a container is ended by no signal but those that it handles.
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        served = services(), if !idle => served,
+        served = services(), if part != "idle" => served,
+        failed = kubernetes(), if part == "kubernetes" => failed,
         _ = terminate.recv() => Ok(()),
     }
+}
+
+/// Serves the Kubernetes API.
+async fn kubernetes() -> io::Result<()> {
+    let config = Config {
+        listen: (Ipv4Addr::UNSPECIFIED, 6443).into(),
+        control: Some((Ipv4Addr::UNSPECIFIED, 6480).into()),
+        names: ["kubernetes", "localhost"].map(str::to_owned).into(),
+        ..Config::default()
+    };
+    let _double = Double::start(config).await.map_err(io::Error::other)?;
+    std::future::pending().await
 }
 
 async fn services() -> io::Result<()> {
     tokio::try_join!(
         serve(30999, echo),
+        serve(9999, echo),
+        datagrams(9999, |text| vec![text.to_vec()]),
         serve(30379, echo),
         serve(30022, greet),
         serve(30100, download),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portgate_core::cluster::{Cluster, ClusterId, Node};
 use portgate_core::control::{Change, Refusal, Request};
+use portgate_core::kubernetes::Objects;
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::Step;
 use portgate_core::state::{GateState, NodeHost};
@@ -53,6 +54,8 @@ pub(crate) struct Ground {
     pub(crate) site: Site,
     /// The cluster's nodes, where they were looked up just now.
     pub(crate) nodes: Option<Vec<NodeHost>>,
+    /// What is known of the Kubernetes objects that new mappings name.
+    pub(crate) objects: Objects,
 }
 
 impl Ground {
@@ -149,7 +152,8 @@ impl<'a> Undertaking<'a> {
         let published = open.iter().map(|mapping| mapping.local.clone()).collect();
         self.engine.create_gate(&self.ground.spec(self.engine, gate, published)?).await?;
         self.undo.push(Undo::RemoveContainer(gate.to_owned()));
-        let state = GateState::new(id, self.ground.nodes.clone().unwrap_or_default(), open.to_vec());
+        let nodes = self.ground.nodes.clone().unwrap_or_default();
+        let state = GateState::new(id, nodes, open.to_vec()).knowing(&self.ground.objects);
         self.engine.write_state(gate, &state).await?;
         self.engine.start(gate).await?;
         Ok(())
@@ -161,11 +165,12 @@ impl<'a> Undertaking<'a> {
             open: open.to_vec(),
             close: close.iter().map(|mapping| mapping.local.clone()).collect(),
             nodes: self.ground.nodes.clone(),
+            objects: self.ground.objects.clone(),
         };
         let changed = self.ground.control(self.engine, gate).await?.request(&Request::Change(change)).await;
         if let Err(Failure::Client(ClientError::Refused(Refusal::Bind { .. }))) = changed {
             // Who holds the port says more than that it is taken.
-            host_port::check(self.engine, open).await?;
+            host_port::check(Some(self.engine), open).await?;
         }
         changed?;
         let locals = open.iter().map(|mapping| mapping.local.clone()).collect();
@@ -214,7 +219,7 @@ impl<'a> Undertaking<'a> {
     async fn close_again(&self, gate: &str, locals: Vec<Local>) -> Result<(), Failure> {
         let mut control = self.ground.control(self.engine, gate).await?;
         let revision = control.status().await?.revision;
-        let change = Change { revision, open: Vec::new(), close: locals, nodes: None };
+        let change = Change { revision, close: locals, ..Change::default() };
         control.request(&Request::Change(change)).await.map(drop)
     }
 }

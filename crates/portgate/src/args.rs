@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod choices;
+mod forward;
 mod gate;
 mod values;
 
@@ -14,8 +15,10 @@ use clap_complete::Shell;
 use portgate_core::spec::{PortSpec, Selector};
 
 pub(crate) use choices::{
-    ClusterArguments, DatapathArgument, Format, ImageArguments, OutputArguments, PlacementArgument,
+    ApiArguments, ClusterArguments, DatapathArgument, Format, ImageArguments, OutputArguments, PlacementArgument,
+    ViaArgument,
 };
+pub(crate) use forward::{Asked, ForwardArguments, LocalPort, WordError};
 pub(crate) use gate::GateCommand;
 use values::{duration, moment, port_spec, selector};
 
@@ -34,10 +37,13 @@ const STYLES: Styles = Styles::styled()
 #[command(after_help = "\
 Examples:
   portgate open 30999 30998/udp     open two NodePorts of the one running cluster on localhost
+  portgate open 8080:svc/web.shop   open a Service, with or without a NodePort
+  portgate services                 list the Services, and where they are open
   portgate ls                       show every open port
   portgate test 30999               try the way to it, hop by hop
   portgate close 30998/udp          close one port
   portgate down                     close all, and remove what portgate made
+  portgate forward svc/web 8080:80  what kubectl port-forward does, and it holds
   portgate demo                     see it work, without a cluster")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -47,6 +53,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Open(OpenArguments),
+    Forward(ForwardArguments),
     Close(CloseArguments),
     /// List the open ports
     #[command(
@@ -59,6 +66,7 @@ Examples:
   portgate ls -o json               for scripts: docs/guide/reference.md describes every field"
     )]
     Ls(ListArguments),
+    Services(ServicesArguments),
     /// List the local clusters and their nodes
     #[command(after_help = "\
 Examples:
@@ -116,6 +124,7 @@ Examples:
   portgate demo
   portgate demo --down              remove it all")]
     Demo(DemoArguments),
+    Autostart(AutostartArguments),
     /// Print the version of portgate and of the Docker engine
     #[command(after_help = "\
 Examples:
@@ -143,8 +152,11 @@ Examples:
 /// Open host ports onto a cluster
 ///
 /// A PORT is written `[ADDRESS:][HOSTPORT:]TARGET[/tcp|/udp|/tcp+udp]`. TARGET is a node port (`30999`), a range of
-/// them (`30000-30020`), or a port of one container on the cluster's network (`node/CONTAINER:PORT`). Without HOSTPORT
-/// the host's port is the target's; without a protocol it is TCP.
+/// them (`30000-30020`), a Service (`svc/NAME[.NAMESPACE][:PORT-OR-NAME]`), a pod or the pods of a workload
+/// (`pod/NAME[.NAMESPACE]:PORT`, `deploy/`, `sts/`, `ds/`), or a port of one container on the cluster's network
+/// (`node/CONTAINER:PORT`). Without HOSTPORT the host's port is the target's; a Service gets its node port, else its own
+/// port, else one from the plan 30000-30099 (HTTP), 30300-30399 (databases), 30900-30999 (all else). Without a protocol it
+/// is that of the Service's port, else TCP.
 ///
 /// All of the ports are opened, or none. Each new one is tested: where its target does not answer yet, the port stays
 /// open, and the exit status is 1.
@@ -155,14 +167,23 @@ Examples:
   portgate open 8080:30080                  localhost:8080 leads to node port 30080
   portgate open 53:30053/tcp+udp            both protocols
   portgate open 30000-30020                 a range
+  portgate open 8080:svc/web.shop:http      Service web in namespace shop, its port named http
+  portgate open svc/dns.kube-system         TCP and UDP, as the Service has them
+  portgate open --all -n shop               every Service of a namespace
   portgate open 0.0.0.0:30080:30080         for other machines too (mind who they are)
   portgate open node/k3d-mycluster-server-0:6443
   portgate open --dry-run 30999             only say what would be done")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct OpenArguments {
     /// The ports to open
-    #[arg(required = true, value_name = "PORT", value_parser = port_spec)]
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "PORT", value_parser = port_spec)]
     pub(crate) ports: Vec<PortSpec>,
+    /// Open every port of every Service: of all namespaces, or of the one that -n names
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// With --all, only Services with these labels, as app=web,tier!=cache
+    #[arg(short = 'l', long, value_name = "SELECTOR", requires = "all")]
+    pub(crate) selector: Option<String>,
     /// Listen on this address, instead of 127.0.0.1 and `[::1]`, where a PORT does not say; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) bind: Vec<IpAddr>,
@@ -181,15 +202,67 @@ pub(crate) struct OpenArguments {
     /// How bytes are to travel, if the cluster has no gate yet [default: kernel in host placement, else relay]
     #[arg(long, value_name = "DATAPATH", env = "PORTGATE_DATAPATH")]
     pub(crate) datapath: Option<DatapathArgument>,
+    /// How the targets are to be reached
+    #[arg(long, value_name = "WAY", default_value = "network", conflicts_with_all = ["placement", "datapath", "dry_run"])]
+    pub(crate) via: ViaArgument,
     /// Open more than 256 ports at once in published placement
     #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) image: ImageArguments,
     #[command(flatten)]
+    pub(crate) api: ApiArguments,
+    #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+}
+
+/// List the Services of a cluster
+///
+/// One line a port: how a gate reaches it, and where it is open already.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portgate services
+  portgate services -n shop
+  portgate services -l app=web -o json")]
+pub(crate) struct ServicesArguments {
+    /// Only Services with these labels, as app=web,tier!=cache
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub(crate) selector: Option<String>,
+    #[command(flatten)]
+    pub(crate) api: ApiArguments,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// Put forwards back after a reboot
+///
+/// What `portgate forward --detach` and `portgate open --via api` have opened is a process, which a reboot ends. Once
+/// enabled, it is started again when you log in: by a systemd user unit, or by launchd on macOS. A gate in a container
+/// needs none of this: Docker starts it again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portgate autostart enable
+  portgate autostart disable
+  loginctl enable-linger            on Linux: start them at boot, before you log in")]
+pub(crate) struct AutostartArguments {
+    #[command(subcommand)]
+    pub(crate) command: AutostartCommand,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum AutostartCommand {
+    /// Start forwards again at each login
+    Enable,
+    /// Do so no longer
+    Disable,
+    /// Start those forwards that do not run, as is done at login
+    Run,
 }
 
 /// Close ports
@@ -314,6 +387,13 @@ pub(crate) struct DemoArguments {
     pub(crate) down: bool,
     #[command(flatten)]
     pub(crate) image: ImageArguments,
+}
+
+impl OpenArguments {
+    /// Whether each new port is tested.
+    pub(crate) fn proves(&self) -> bool {
+        self.wait || !self.no_wait
+    }
 }
 
 #[cfg(test)]

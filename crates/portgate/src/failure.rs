@@ -4,16 +4,23 @@ use std::io;
 use std::net::SocketAddr;
 
 use portgate_core::cluster::Provider;
+use portgate_core::host_port::NoHostPort;
+use portgate_core::kubernetes::ObjectKey;
 use portgate_core::mapping::{Local, Target};
 use portgate_core::plan::Conflict;
-use portgate_core::spec::{Selector, Unsupported};
+use portgate_core::spec::{Selector, TargetError};
+use portgate_core::table::NoBackend;
 use portgate_docker::engine::NoHost;
 use portgate_docker::{call, clusters, engine, gate as gates, image};
 use portgate_gate::client::ClientError;
+use portgate_gate::door::DoorError;
 use portgate_gate::leftovers;
 use portgate_gate::worker::WorkerError;
 use portgate_gate::{GateError, StoreError};
+use portgate_kube::access::Error as AccessError;
+use portgate_kube::error::Error as ApiError;
 
+use crate::args::WordError;
 use crate::site::Site;
 use crate::view;
 
@@ -49,7 +56,31 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Sweep(#[from] gates::SweepError),
     #[error(transparent)]
-    Unsupported(#[from] Unsupported),
+    Access(AccessError),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error(transparent)]
+    Door(DoorError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    HostPort(#[from] NoHostPort),
+    #[error(transparent)]
+    Word(#[from] WordError),
+    #[error("there is no {kind} {name} in namespace {namespace}", kind = object.kind.noun(), name = object.name, namespace = object.namespace)]
+    UnknownObject { object: ObjectKey, nearest: Option<String>, known: Vec<String> },
+    #[error("there is no namespace {name}")]
+    UnknownNamespace { name: String, nearest: Option<String>, known: Vec<String> },
+    #[error("no Service matches{}{}", selector.as_ref().map(|selector| format!(" the selector {selector}")).unwrap_or_default(), namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default())]
+    NoServices { selector: Option<String>, namespace: Option<String> },
+    #[error("{target} is UDP, which the Kubernetes API server does not carry")]
+    UdpByApi { target: Target },
+    #[error("{target} is no Service, pod or workload, and the Kubernetes API server leads to nothing else")]
+    NotByApi { target: Target },
+    #[error("{why}")]
+    NoBackend { why: NoBackend },
+    #[error("{target} has no node port: only a route leads to it, which a gate with the relay datapath cannot make")]
+    NeedsRoute { target: Target },
     #[error(transparent)]
     Conflict(#[from] Conflict),
     #[error("host placement cannot be had: {0}")]
@@ -98,8 +129,6 @@ pub(crate) enum Failure {
     WorseThanBefore { target: Target, why: String },
     #[error("gate {gate} ended at once{}", if said.is_empty() { String::new() } else { format!(": {said}") })]
     GateEnded { gate: String, said: String },
-    #[error("gate {gate} is a process, which cannot be started again")]
-    ProcessGate { gate: String },
     #[error("cannot {action}")]
     System {
         action: String,
@@ -128,7 +157,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Interrupted => 130,
-            Self::Many { .. } | Self::Unsupported(_) => 2,
+            Self::Many { .. } | Self::Word(_) | Self::UdpByApi { .. } | Self::NotByApi { .. } => 2,
             _ => 1,
         }
     }
@@ -145,7 +174,13 @@ impl Failure {
             Self::Exec(error) => error.hint(),
             Self::State(error) => error.hint(),
             Self::Client(_) => Some("`portgate logs` shows what the gate says".to_owned()),
-            Self::Unsupported(error) => Some(error.hint().to_owned()),
+            Self::Access(error) => error.hint(),
+            Self::Api(error) => error.hint(),
+            Self::Door(error) => error.hint(),
+            Self::Target(error) => Some(error.hint()),
+            Self::HostPort(error) => Some(error.hint()),
+            Self::Word(error) => Some(error.hint().to_owned()),
+            Self::NoBackend { why } => no_backend_hint(why),
             Self::Conflict(error) => Some(error.hint()),
             Self::Gate(_)
             | Self::Store(_)
@@ -173,6 +208,18 @@ impl Failure {
             }
             Self::UnknownCluster { nearest, known, .. } => suggestion(nearest.as_ref(), known, "clusters"),
             Self::UnknownContainer { nearest, known, .. } => suggestion(nearest.as_ref(), known, "containers"),
+            Self::UnknownObject { object, nearest, known } => suggestion(
+                nearest.as_ref(),
+                known,
+                &format!("{} in namespace {}", object.kind.resource(), object.namespace),
+            ),
+            Self::UnknownNamespace { nearest, known, .. } => suggestion(nearest.as_ref(), known, "namespaces"),
+            Self::NoServices { .. } => "`portgate services` lists all".to_owned(),
+            Self::UdpByApi { target } => {
+                format!("the gate of a local cluster reaches it without the API server: `portgate open {target}`")
+            }
+            Self::NotByApi { target } => format!("`portgate open {target}` leads there over the cluster's network"),
+            Self::NeedsRoute { .. } => "`portgate migrate --datapath kernel` makes a gate that can".to_owned(),
             Self::ClusterStopped { name, provider, node } => match (provider, node) {
                 (Provider::K3d, _) => format!("start it with `k3d cluster start {name}`"),
                 (Provider::Minikube, _) => format!("start it with `minikube start -p {name}`"),
@@ -205,9 +252,36 @@ impl Failure {
                 "name the network that the nodes are on; `docker network ls` lists all".to_owned()
             }
             Self::NoAddress { .. } => "`ip address` lists this machine's; 0.0.0.0 stands for all of them".to_owned(),
-            Self::ProcessGate { .. } => "remove it with `portgate down`, and run the command that made it".to_owned(),
             _ => String::new(),
         }
+    }
+}
+
+fn no_backend_hint(why: &NoBackend) -> Option<String> {
+    match why {
+        NoBackend::NoEndpoint { object } | NoBackend::NotReady { object } | NoBackend::NoPod { object } => {
+            let (kind, name, namespace) = (object.kind.short(), &object.name, &object.namespace);
+            Some(format!(
+                "`kubectl describe {kind}/{name} -n {namespace}` shows its selector, `kubectl get pods -n {namespace}` the pods"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// What a door could not find is told in the words of what it looked for.
+impl From<DoorError> for Failure {
+    fn from(error: DoorError) -> Self {
+        match error {
+            DoorError::Access(error) => Self::Access(error),
+            error => Self::Door(error),
+        }
+    }
+}
+
+impl From<AccessError> for Failure {
+    fn from(error: AccessError) -> Self {
+        Self::Access(error)
     }
 }
 

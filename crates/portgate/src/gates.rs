@@ -166,17 +166,13 @@ pub(crate) fn is_called(cluster: &ClusterId, name: &str) -> bool {
         || format!("{provider}/{}", cluster.name) == name
 }
 
-/// This user's process gates: each has a directory, with its state in it.
+/// This user's process gates.
 pub(crate) fn processes() -> Vec<Gate> {
-    let directory = process_gate::directory();
-    let Ok(entries) = process_gate::entries(&directory) else { return Vec::new() };
-    let gate = |name: String| {
-        let paths = ProcessPaths::new(&directory, &name);
+    let gate = |(name, paths): (String, ProcessPaths)| {
         let state = Store::new(paths.state()).load().ok()??;
         Some(Gate::Process { name, cluster: state.cluster, paths })
     };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter_map(gate).collect()
+    process_gate::all().into_iter().filter_map(gate).collect()
 }
 
 /// A gate, and what it carries.

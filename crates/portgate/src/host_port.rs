@@ -15,7 +15,7 @@ use crate::gates::Control;
 /// Tries to listen on every local end, for a moment. The first that cannot be had is the error.
 ///
 /// A port below 1024 is left to the engine, which may bind it where the user may not.
-pub(crate) async fn check(engine: &Engine, mappings: &[Mapping]) -> Result<(), Failure> {
+pub(crate) async fn check(engine: Option<&Engine>, mappings: &[Mapping]) -> Result<(), Failure> {
     for local in mappings.iter().map(|mapping| &mapping.local) {
         for address in local.sockets() {
             match listen(address, local.protocol) {
@@ -39,6 +39,13 @@ pub(crate) fn loopback() -> HostAddresses {
     if ipv6.is_ok() { HostAddresses::loopback() } else { HostAddresses::single(Ipv4Addr::LOCALHOST.into()) }
 }
 
+/// Whether all of a local end can be listened on now.
+pub(crate) fn is_free(local: &Local) -> bool {
+    let is_taken =
+        |address| matches!(listen(address, local.protocol), Err(error) if error.kind() == io::ErrorKind::AddrInUse);
+    !local.sockets().any(is_taken)
+}
+
 /// Whether a port can be listened on at 127.0.0.1 now.
 pub(crate) fn is_free_on_loopback(port: u16, protocol: Protocol) -> bool {
     listen((Ipv4Addr::LOCALHOST, port).into(), protocol).is_ok()
@@ -52,12 +59,14 @@ fn listen(address: SocketAddr, protocol: Protocol) -> io::Result<()> {
 }
 
 /// The container that publishes the port, or the gate in the host's network that has it, else the process that listens.
-async fn holder(engine: &Engine, local: &Local, address: SocketAddr) -> Result<String, Failure> {
-    if let Some(container) = engine.publisher_of(local).await? {
-        return Ok(format!("container {container}"));
-    }
-    if let Some(gate) = gate_of(engine, local).await? {
-        return Ok(format!("container {gate}"));
+async fn holder(engine: Option<&Engine>, local: &Local, address: SocketAddr) -> Result<String, Failure> {
+    if let Some(engine) = engine {
+        if let Some(container) = engine.publisher_of(local).await? {
+            return Ok(format!("container {container}"));
+        }
+        if let Some(gate) = gate_of(engine, local).await? {
+            return Ok(format!("container {gate}"));
+        }
     }
     let protocol = match local.protocol {
         Protocol::Tcp => listeners::Protocol::TCP,

@@ -4,18 +4,22 @@
 
 mod apply;
 mod args;
+mod autostart;
 mod choice;
 mod command;
 mod demo_node;
 mod failure;
+mod forwarding;
 mod gates;
 mod host_port;
 mod interrupt;
+mod kubernetes;
 mod leftovers;
 mod migration;
 mod opening;
 mod packed;
 mod process_gate;
+mod process_log;
 mod removal;
 mod site;
 mod trial;
@@ -53,6 +57,7 @@ async fn run(command: Command) -> Result<(), Failure> {
     let interrupt = Interrupt::listen().map_err(Failure::system("listen for signals"))?;
     match command {
         Command::Open(arguments) => command::open(arguments, &interrupt).await,
+        Command::Forward(arguments) => command::forward(arguments, &interrupt).await,
         Command::Close(arguments) => command::close(arguments, &interrupt).await,
         Command::Migrate(arguments) => command::migrate(arguments, &interrupt).await,
         Command::Restart(arguments) => command::restart(arguments, &interrupt).await,
@@ -66,6 +71,8 @@ async fn run(command: Command) -> Result<(), Failure> {
 async fn run_harmless(command: Command) -> Result<(), Failure> {
     match command {
         Command::Ls(arguments) => command::ls(arguments).await,
+        Command::Services(arguments) => command::services(arguments).await,
+        Command::Autostart(arguments) => command::autostart(&arguments).await,
         Command::Clusters(arguments) => command::clusters(arguments).await,
         Command::Test(arguments) => command::test(arguments).await,
         Command::Logs(arguments) => command::logs(arguments).await,

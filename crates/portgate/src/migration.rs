@@ -7,6 +7,7 @@
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 use portgate_core::cluster::Cluster;
+use portgate_core::kubernetes::Objects;
 use portgate_core::mapping::{HostAddresses, Local, Mapping};
 use portgate_core::plan::{self, RunningGate, Step};
 use portgate_core::port::{Port, Protocol};
@@ -31,6 +32,8 @@ pub(crate) struct Migration<'a> {
     pub(crate) site: Site,
     /// What new gates are made from.
     pub(crate) image: String,
+    /// What the gates know of the Kubernetes objects that their mappings name.
+    pub(crate) objects: Objects,
 }
 
 /// A gate that is to be replaced.
@@ -79,6 +82,7 @@ impl Migration<'_> {
             image: self.image.clone(),
             site,
             nodes: Some(node_hosts(self.cluster)),
+            objects: self.objects.clone(),
         }
     }
 

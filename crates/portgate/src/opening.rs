@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use portgate_core::cluster::Cluster;
+use portgate_core::cluster::{Cluster, Node};
 use portgate_core::control::Detail;
-use portgate_core::mapping::{Local, Mapping};
+use portgate_core::host_port::{self, Wanted};
+use portgate_core::kubernetes::Objects;
+use portgate_core::mapping::{Local, Mapping, Target};
 use portgate_core::plan::{self, RunningGate, Step};
 use portgate_core::status::{Datapath, Placement};
+use portgate_core::table::{self, Addresses, Means, NoBackend, View};
 use portgate_docker::engine::Engine;
 use portgate_docker::gate::{GateContainer, RunState};
 
@@ -19,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::site::Site;
 use crate::trial::{self, Method, Trial};
 use crate::view::Progress;
-use crate::{host_port, packed};
+use crate::{host_port as ports, packed};
 
 /// How often a plan is made anew because another portgate was faster.
 const ATTEMPTS: usize = 20;
@@ -42,6 +45,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) datapath: Option<DatapathArgument>,
     pub(crate) image: &'a ImageArguments,
     pub(crate) interrupt: &'a Interrupt,
+    /// What is known of the objects that the mappings name.
+    pub(crate) objects: &'a Objects,
 }
 
 /// What is to be done.
@@ -51,8 +56,12 @@ pub(crate) struct Planned {
     gates: Vec<String>,
     /// Where the cluster's gates run, or are to run.
     pub(crate) site: Site,
+    /// What is to be open.
+    pub(crate) mappings: Vec<Mapping>,
     /// What is open the same way already.
     pub(crate) open_already: Vec<Mapping>,
+    /// A target that is the reason why the new gates get `NET_ADMIN`.
+    pub(crate) needs_route: Option<Target>,
 }
 
 impl Planned {
@@ -80,15 +89,45 @@ impl Planned {
 }
 
 impl Opening<'_> {
-    /// Decides what is to be done to open these mappings.
-    pub(crate) async fn plan(&self, new: &[Mapping]) -> Result<Planned, Failure> {
+    /// Decides what is to be done to open these.
+    pub(crate) async fn plan(&self, new: &[Wanted]) -> Result<Planned, Failure> {
         let (running, names, site) = self.running().await?;
-        let site = self.site(site).await?;
+        let is_new = site.is_none();
+        let mut site = self.site(site).await?;
         let open: Vec<Mapping> = running.iter().flat_map(|gate| gate.mappings.clone()).collect();
-        let wanted = plan::with(&open, new)?;
-        let open_already = new.iter().filter(|mapping| open.contains(mapping)).cloned().collect();
+        let mappings = host_port::assign(new.to_vec(), &open, |local| self.is_free(local))?;
+        let wanted = plan::with(&open, &mappings)?;
+        let needs_route = self.needs_route(mappings.iter().filter(|mapping| !open.contains(mapping)));
+        if let (Some(target), Datapath::Relay) = (&needs_route, site.datapath) {
+            // A gate in published placement stays as it is; a further one may have more rights.
+            if site.placement != Placement::Published || self.datapath.is_some() && is_new {
+                return Err(Failure::NeedsRoute { target: target.clone() });
+            }
+            site.datapath = Datapath::Kernel;
+        }
+        let open_already = mappings.iter().filter(|mapping| open.contains(mapping)).cloned().collect();
         let steps = plan::plan(&self.cluster.id, &wanted, &running, &names, site.placement);
-        Ok(Planned { steps, gates: names, site, open_already })
+        let needs_route = needs_route.filter(|_| site.placement == Placement::Published);
+        Ok(Planned { steps, gates: names, site, mappings, open_already, needs_route })
+    }
+
+    /// Whether a port can be listened on, as far as this machine can tell.
+    fn is_free(&self, local: &Local) -> bool {
+        !self.engine.endpoint().is_local() || ports::is_free(local)
+    }
+
+    /// The first target that only a route leads to.
+    fn needs_route<'m>(&self, mappings: impl Iterator<Item = &'m Mapping>) -> Option<Target> {
+        let nodes: Vec<String> = self.cluster.nodes.iter().map(|node| node.name.clone()).collect();
+        let address = |node: &Node| (node.name.clone(), node.address.into_iter().collect());
+        let seen: Addresses = self.cluster.nodes.iter().map(address).collect();
+        let means = Means::Network { routes: false };
+        let view = View { nodes: &nodes, seen: &seen, objects: self.objects, means };
+        let mappings: Vec<&Mapping> = mappings.collect();
+        let table = table::build(mappings.iter().copied(), view);
+        let is_unreached =
+            |mapping: &&&Mapping| matches!(table.get(&mapping.local), Some(Err(NoBackend::NoRoute { .. })));
+        mappings.iter().find(is_unreached).map(|mapping| mapping.target.clone())
     }
 
     /// Where the gates are to run: where those do that there are. To ask for another place is an error then.
@@ -109,7 +148,7 @@ impl Opening<'_> {
     /// If Docker would have to publish more ports than `most`, none is opened.
     pub(crate) async fn open(
         &self,
-        new: &[Mapping],
+        new: &[Wanted],
         prove: bool,
         most: usize,
     ) -> Result<(Planned, Vec<Trial>), Failure> {
@@ -153,6 +192,7 @@ impl Opening<'_> {
             image,
             site: planned.site,
             nodes: Some(node_hosts(self.cluster)),
+            objects: self.objects.clone(),
         };
         let mut undertaking = Undertaking::new(self.engine, self.interrupt, ground);
         undertaking.carry_out(&planned.steps).await?;
@@ -168,7 +208,7 @@ impl Opening<'_> {
         if self.engine.endpoint().is_local() {
             for step in &planned.steps {
                 if let Step::Create { open, .. } = step {
-                    host_port::check(self.engine, open).await?;
+                    ports::check(Some(self.engine), open).await?;
                 }
             }
         }

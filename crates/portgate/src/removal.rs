@@ -69,13 +69,7 @@ async fn remove_gate(gates: &Gates, gate: &Gate) -> Result<(), Failure> {
             }
         }
         (Gate::Container(_), None) => return Err(Failure::NoCluster),
-        (Gate::Process { paths, .. }, engine) => {
-            // One that does not answer is dead, and leaves only its files.
-            if let Ok(mut control) = Control::connect(engine.as_ref(), gate).await {
-                control.request(&Request::Stop).await?;
-            }
-            process_gate::forget(paths)?;
-        }
+        (Gate::Process { paths, .. }, _) => process_gate::end(paths).await?,
     }
     view::note(format!("{} is removed", gate.name()));
     Ok(())

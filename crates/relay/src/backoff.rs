@@ -8,24 +8,24 @@ const LAST: Duration = Duration::from_secs(1);
 
 /// Waits of 5 ms, doubling up to 1 s, until a success.
 #[derive(Debug, Default)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     waited: Duration,
 }
 
 impl Backoff {
     /// Whether nothing has failed since the last success.
-    pub(crate) fn is_fresh(&self) -> bool {
+    pub fn is_fresh(&self) -> bool {
         self.waited.is_zero()
     }
 
     /// Something failed once more: how long to wait.
-    pub(crate) fn failed(&mut self) -> Duration {
+    pub fn failed(&mut self) -> Duration {
         self.waited = (self.waited * 2).clamp(FIRST, LAST);
         self.waited
     }
 
     /// Something worked.
-    pub(crate) fn succeeded(&mut self) {
+    pub fn succeeded(&mut self) {
         self.waited = Duration::ZERO;
     }
 }

@@ -20,7 +20,10 @@ mod tcp;
 mod threads;
 mod udp;
 
+pub use backoff::Backoff;
 pub use bind::{Bound, bind};
 pub use demand::{Demand, Round, Urgency};
 pub use limits::Limits;
 pub use relay::Relay;
+pub use tally::{Count, Tally};
+pub use tcp::Peer;

@@ -12,43 +12,58 @@ const REPEATED: SignedDuration = SignedDuration::from_secs(10);
 
 /// One number that many tasks add to.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+pub struct Count(AtomicU64);
 
 impl Count {
-    pub(crate) fn add(&self, number: u64) {
+    /// Counts so many more.
+    pub fn add(&self, number: u64) {
         self.0.fetch_add(number, Ordering::Relaxed);
     }
 
-    pub(crate) fn subtract(&self, number: u64) {
+    /// Counts so many less.
+    pub fn subtract(&self, number: u64) {
         self.0.fetch_sub(number, Ordering::Relaxed);
     }
 
-    pub(crate) fn get(&self) -> u64 {
+    /// The number now.
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// The live form of [`Counters`], whose fields say what is counted.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) connections_open: Count,
-    pub(crate) connections_total: Count,
-    pub(crate) connections_failed: Count,
-    pub(crate) bytes_in: Count,
-    pub(crate) bytes_out: Count,
-    pub(crate) datagrams_in: Count,
-    pub(crate) datagrams_out: Count,
-    pub(crate) datagrams_dropped: Count,
-    pub(crate) sessions_open: Count,
-    pub(crate) sessions_total: Count,
-    pub(crate) sessions_evicted: Count,
-    pub(crate) sessions_refused: Count,
+pub struct Tally {
+    /// [`Counters::connections_open`]
+    pub connections_open: Count,
+    /// [`Counters::connections_total`]
+    pub connections_total: Count,
+    /// [`Counters::connections_failed`]
+    pub connections_failed: Count,
+    /// [`Counters::bytes_in`]
+    pub bytes_in: Count,
+    /// [`Counters::bytes_out`]
+    pub bytes_out: Count,
+    /// [`Counters::datagrams_in`]
+    pub datagrams_in: Count,
+    /// [`Counters::datagrams_out`]
+    pub datagrams_out: Count,
+    /// [`Counters::datagrams_dropped`]
+    pub datagrams_dropped: Count,
+    /// [`Counters::sessions_open`]
+    pub sessions_open: Count,
+    /// [`Counters::sessions_total`]
+    pub sessions_total: Count,
+    /// [`Counters::sessions_evicted`]
+    pub sessions_evicted: Count,
+    /// [`Counters::sessions_refused`]
+    pub sessions_refused: Count,
     last_error: Mutex<Option<LastError>>,
 }
 
 impl Tally {
     /// Notes a failure as the newest, and logs it unless it repeats the one before.
-    pub(crate) fn note(&self, failure: impl Display) {
+    pub fn note(&self, failure: impl Display) {
         let error = LastError { at: Timestamp::now(), message: failure.to_string() };
         let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         let repeats = |last: &LastError| last.message == error.message && error.at.duration_since(last.at) < REPEATED;
@@ -59,7 +74,7 @@ impl Tally {
     }
 
     /// The numbers of this moment.
-    pub(crate) fn counters(&self) -> Counters {
+    pub fn counters(&self) -> Counters {
         Counters {
             connections_open: self.connections_open.get(),
             connections_total: self.connections_total.get(),

@@ -3,16 +3,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::Provider;
-use crate::mapping::HostAddresses;
-use crate::spec::PortSpec;
+use crate::spec;
 
 fn cluster() -> ClusterId {
     ClusterId { provider: Provider::K3d, name: "c".to_owned() }
 }
 
 fn mappings(specs: &str) -> Vec<Mapping> {
-    let parse = |text| PortSpec::parse(text).unwrap().mappings(&HostAddresses::loopback()).unwrap();
-    specs.split_whitespace().flat_map(parse).collect()
+    specs.split_whitespace().flat_map(spec::mappings).collect()
 }
 
 /// A gate that publishes `published`, of which `open` are open.

@@ -94,7 +94,7 @@ impl SpecError {
             SpecErrorKind::Address => "an address is written 127.0.0.1, [::1] or localhost",
             SpecErrorKind::Brackets => "write it as [::1]:8080:30080",
             SpecErrorKind::TargetKind => {
-                "the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT and node/CONTAINER:PORT"
+                "the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT (also deploy/, sts/, ds/) and node/CONTAINER:PORT"
             }
             SpecErrorKind::Name => "Kubernetes' names are like web or web.shop, `kubectl get services -A` lists them",
             SpecErrorKind::Container => "`docker ps` lists the containers' names",

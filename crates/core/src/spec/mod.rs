@@ -2,17 +2,24 @@
 //!
 //! The syntax follows docker, kubectl and k3d:
 //! `[ADDRESS:][HOSTPORT:]TARGET[/tcp|/udp|/tcp+udp]`, where TARGET is `PORT` or `FIRST-LAST` (node ports),
-//! `svc/NAME[.NAMESPACE][:PORT-OR-NAME]`, `pod/NAME[.NAMESPACE]:PORT`, or `node/CONTAINER:PORT`.
+//! `svc/NAME[.NAMESPACE][:PORT-OR-NAME]`, `pod/NAME[.NAMESPACE]:PORT` (and `deploy/`, `sts/`, `ds/`), or
+//! `node/CONTAINER:PORT`.
 
 mod error;
 mod parse;
+mod target;
 
 use std::fmt;
 use std::net::IpAddr;
 
 pub use error::{SpecError, SpecErrorKind};
+pub use target::{TargetError, every_port};
 
-use crate::mapping::{HostAddresses, Local, Mapping, Target};
+use crate::host_port::{Advice, Wanted};
+use crate::kubernetes::{Kind, ObjectKey, Objects, PortName};
+#[cfg(test)]
+use crate::mapping::Mapping;
+use crate::mapping::{HostAddresses, Local, Target};
 use crate::port::{Port, PortRange, Protocols};
 
 /// One port specification, as typed. [`fmt::Display`] writes it so that [`PortSpec::parse`] reads it back.
@@ -52,19 +59,14 @@ impl fmt::Display for Bind {
 pub enum TargetSpec {
     /// `30999` or `30000-30020`
     NodePorts(PortRange),
-    /// `svc/NAME[.NAMESPACE][:PORT-OR-NAME]`
-    Service {
-        /// The Service.
+    /// `svc/NAME[.NAMESPACE][:PORT-OR-NAME]`, and `pod/`, `deploy/`, `sts/` and `ds/` with a port
+    Object {
+        /// What it is.
+        kind: Kind,
+        /// Its name.
         name: ObjectName,
         /// Which of its ports; a Service with one port needs none.
-        port: Option<ServicePort>,
-    },
-    /// `pod/NAME[.NAMESPACE]:PORT`
-    Pod {
-        /// The pod.
-        name: ObjectName,
-        /// The pod's port.
-        port: Port,
+        port: Option<PortName>,
     },
     /// `node/CONTAINER:PORT`
     Node {
@@ -80,7 +82,7 @@ impl TargetSpec {
     fn count(&self) -> usize {
         match self {
             Self::NodePorts(range) => range.count(),
-            Self::Service { .. } | Self::Pod { .. } | Self::Node { .. } => 1,
+            Self::Object { .. } | Self::Node { .. } => 1,
         }
     }
 }
@@ -89,9 +91,8 @@ impl fmt::Display for TargetSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NodePorts(range) => range.fmt(f),
-            Self::Service { name, port: None } => write!(f, "svc/{name}"),
-            Self::Service { name, port: Some(port) } => write!(f, "svc/{name}:{port}"),
-            Self::Pod { name, port } => write!(f, "pod/{name}:{port}"),
+            Self::Object { kind, name, port: None } => write!(f, "{}/{name}", kind.short()),
+            Self::Object { kind, name, port: Some(port) } => write!(f, "{}/{name}:{port}", kind.short()),
             Self::Node { container, port } => write!(f, "node/{container}:{port}"),
         }
     }
@@ -115,24 +116,6 @@ impl fmt::Display for ObjectName {
     }
 }
 
-/// Which port of a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServicePort {
-    /// By number.
-    Number(Port),
-    /// By name: letters, digits and dashes, with at least one letter.
-    Name(String),
-}
-
-impl fmt::Display for ServicePort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(port) => port.fmt(f),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
-}
-
 impl fmt::Display for PortSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(bind) = self.bind {
@@ -146,23 +129,6 @@ impl fmt::Display for PortSpec {
             Some(protocols) => write!(f, "/{protocols}"),
             None => Ok(()),
         }
-    }
-}
-
-/// A specification names a target that this version cannot open.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{target}`: {kind} are not supported as targets yet")]
-pub struct Unsupported {
-    /// The target, as typed.
-    pub target: String,
-    /// What it is, in the plural.
-    pub kind: &'static str,
-}
-
-impl Unsupported {
-    /// What to do instead.
-    pub fn hint(&self) -> &'static str {
-        "name the Service's node port instead; `kubectl get services -A` lists them under PORT(S), as 80:30080/TCP"
     }
 }
 
@@ -181,34 +147,58 @@ impl PortSpec {
         }
     }
 
+    /// The Kubernetes object that the target names, in this namespace if it names none.
+    pub fn object(&self, namespace: &str) -> Option<ObjectKey> {
+        let TargetSpec::Object { kind, name, .. } = &self.target else { return None };
+        let namespace = name.namespace.as_deref().unwrap_or(namespace).to_owned();
+        Some(ObjectKey { kind: *kind, namespace, name: name.name.clone() })
+    }
+
     /// The single mappings that the specification means, one for each port and protocol.
     ///
-    /// A protocol that was not typed is TCP; a host port that was not typed is the target's.
-    pub fn mappings(&self, default: &HostAddresses) -> Result<Vec<Mapping>, Unsupported> {
-        let addresses = self.addresses(default);
-        let unsupported = |kind| Unsupported { target: self.target.to_string(), kind };
-        let targets: Vec<(Port, Target)> = match &self.target {
+    /// A protocol that was not typed is that of the Service's port, else TCP; a host port that was not typed is the
+    /// target's, and for an object is left to [`host_port::assign`](crate::host_port::assign).
+    pub fn wanted(&self, ground: Ground<'_>) -> Result<Vec<Wanted>, TargetError> {
+        let addresses = self.addresses(ground.addresses);
+        let host = self.host.map(PortRange::first);
+        let targets: Vec<(Option<Port>, Target)> = match &self.target {
             TargetSpec::NodePorts(range) => {
                 let host = self.host.unwrap_or(*range);
-                host.ports().zip(range.ports().map(|port| Target::NodePort { port })).collect()
+                host.ports().map(Some).zip(range.ports().map(|port| Target::NodePort { port })).collect()
             }
             TargetSpec::Node { container, port } => {
-                let target = Target::Node { container: container.clone(), port: *port };
-                vec![(self.host.map_or(*port, PortRange::first), target)]
+                vec![(host.or(Some(*port)), Target::Node { container: container.clone(), port: *port })]
             }
-            TargetSpec::Service { .. } => return Err(unsupported("Services")),
-            TargetSpec::Pod { .. } => return Err(unsupported("pods")),
+            TargetSpec::Object { port, .. } => {
+                let Some(object) = self.object(ground.namespace) else { return Ok(Vec::new()) };
+                return target::wanted(object, port.as_ref(), self.protocols, ground.objects)
+                    .map(|found| found.into_iter().map(|found| found.at(&addresses, host)).collect());
+            }
         };
         let protocols = self.protocols.unwrap_or(Protocols::Tcp).each();
-        let mapping = |port, target: &Target, protocol| Mapping {
-            local: Local { addresses: addresses.clone(), port, protocol },
+        let wanted = |port, target: &Target, protocol| Wanted {
+            addresses: addresses.clone(),
+            port,
+            protocol,
             target: target.clone(),
+            advice: Advice::default(),
         };
         Ok(targets
             .iter()
-            .flat_map(|(port, target)| protocols.iter().map(|protocol| mapping(*port, target, *protocol)))
+            .flat_map(|(port, target)| protocols.iter().map(|protocol| wanted(*port, target, *protocol)))
             .collect())
     }
+}
+
+/// What a specification is read against.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground<'a> {
+    /// The host addresses to listen on, where none were typed.
+    pub addresses: &'a HostAddresses,
+    /// The namespace of objects for which none was typed.
+    pub namespace: &'a str,
+    /// What is known of the objects that specifications name.
+    pub objects: &'a Objects,
 }
 
 /// Which open mappings a user means by a local port: what `close`, `test` and `ls` take.
@@ -254,6 +244,13 @@ impl fmt::Display for Selector {
             None => Ok(()),
         }
     }
+}
+
+/// The mappings of a specification that names no object.
+#[cfg(test)]
+pub(crate) fn mappings(text: &str) -> Vec<Mapping> {
+    let ground = Ground { addresses: &HostAddresses::loopback(), namespace: "default", objects: &Objects::default() };
+    crate::host_port::assign(PortSpec::parse(text).unwrap().wanted(ground).unwrap(), &[], |_| true).unwrap()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use super::{Bind, ObjectName, PortSpec, Selector, ServicePort, SpecError, SpecErrorKind, TargetSpec};
+use super::{Bind, ObjectName, PortSpec, Selector, SpecError, SpecErrorKind, TargetSpec};
+use crate::kubernetes::{Kind, PortName};
 use crate::port::{Port, PortRange, Protocols};
 
 /// The longest name of a Kubernetes object or namespace that is a DNS label (RFC 1123).
@@ -148,19 +149,23 @@ impl<'a> Cursor<'a> {
         if self.rest().is_empty() {
             return Err(self.error(start..start, SpecErrorKind::Target));
         }
-        let (kind, at) = self.take_until(&['/', ':']);
-        let known = matches!(kind, "svc" | "service" | "services" | "pod" | "pods" | "po" | "node");
-        if !known || !self.eat('/') {
-            let word = kind.starts_with(char::is_alphabetic);
-            let wrong = if word { SpecErrorKind::TargetKind } else { SpecErrorKind::Port };
+        let (word, at) = self.take_until(&['/', ':']);
+        let kind = Kind::from_word(word);
+        if kind.is_none() && word != "node" || !self.eat('/') {
+            let is_word = word.starts_with(char::is_alphabetic);
+            let wrong = if is_word { SpecErrorKind::TargetKind } else { SpecErrorKind::Port };
             return Err(self.error(start..at.end, wrong));
         }
         match kind {
-            "svc" | "service" | "services" => {
-                Ok(TargetSpec::Service { name: self.object_name()?, port: self.service_port()? })
+            None => Ok(TargetSpec::Node { container: self.container()?, port: self.target_port()? }),
+            Some(kind) => {
+                let name = self.object_name()?;
+                let port = self.port_name()?;
+                if port.is_none() && kind != Kind::Service {
+                    return Err(self.error(self.at..self.at, SpecErrorKind::TargetPort));
+                }
+                Ok(TargetSpec::Object { kind, name, port })
             }
-            "node" => Ok(TargetSpec::Node { container: self.container()?, port: self.target_port()? }),
-            _ => Ok(TargetSpec::Pod { name: self.object_name()?, port: self.target_port()? }),
         }
     }
 
@@ -193,20 +198,15 @@ impl<'a> Cursor<'a> {
         port_number(text).ok_or_else(|| self.error(at, SpecErrorKind::Port))
     }
 
-    fn service_port(&mut self) -> Result<Option<ServicePort>, SpecError> {
+    fn port_name(&mut self) -> Result<Option<PortName>, SpecError> {
         if !self.eat(':') {
             return Ok(None);
         }
         let (text, at) = self.take_until(&[':', '/']);
-        if text.chars().all(|c| c.is_ascii_digit()) {
-            return port_number(text)
-                .map(|port| Some(ServicePort::Number(port)))
-                .ok_or_else(|| self.error(at, SpecErrorKind::Port));
-        }
-        if is_label(text) {
-            Ok(Some(ServicePort::Name(text.to_owned())))
-        } else {
-            Err(self.error(at, SpecErrorKind::Name))
+        match text.parse() {
+            Ok(PortName::Name(name)) if !is_label(&name) => Err(self.error(at, SpecErrorKind::Name)),
+            Ok(port) => Ok(Some(port)),
+            Err(_) => Err(self.error(at, SpecErrorKind::Port)),
         }
     }
 

@@ -2,10 +2,18 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::*;
+use crate::host_port;
+use crate::kubernetes::sample::objects;
 use crate::port::Protocol;
 
+fn assign(text: &str, objects: &Objects, is_free: impl FnMut(&Local) -> bool) -> Result<Vec<Mapping>, TargetError> {
+    let ground = Ground { addresses: &HostAddresses::loopback(), namespace: "backend", objects };
+    let wanted = PortSpec::parse(text).unwrap().wanted(ground)?;
+    Ok(host_port::assign(wanted, &[], is_free).unwrap())
+}
+
 fn meaning(text: &str) -> Vec<String> {
-    let mappings = PortSpec::parse(text).unwrap().mappings(&HostAddresses::loopback()).unwrap();
+    let mappings = assign(text, &Objects::default(), |_| true).unwrap();
     mappings.iter().map(ToString::to_string).collect()
 }
 
@@ -42,20 +50,81 @@ fn a_container_port_names_its_container() {
 }
 
 #[test]
-fn services_and_pods_are_read_and_not_supported_yet() {
+fn services_pods_and_workloads_are_read_by_all_their_names() {
     for (text, printed) in [
         ("8080:svc/web.shop:http", "8080:svc/web.shop:http"),
         ("svc/web", "svc/web"),
         ("svc/web:80/udp", "svc/web:80/udp"),
         ("pod/web-0.shop:8080", "pod/web-0.shop:8080"),
+        ("deployment/web:http", "deploy/web:http"),
+        ("sts/db.shop:5432", "sts/db.shop:5432"),
+        ("daemonsets/log:80", "ds/log:80"),
         ("127.0.0.1:8080:service/web:http", "127.0.0.1:8080:svc/web:http"),
     ] {
-        let spec = PortSpec::parse(text).unwrap();
-        assert_eq!(spec.to_string(), printed);
-        assert!(spec.mappings(&HostAddresses::loopback()).is_err(), "{text}");
+        assert_eq!(PortSpec::parse(text).unwrap().to_string(), printed);
     }
-    let error = PortSpec::parse("svc/web").unwrap().mappings(&HostAddresses::loopback()).unwrap_err();
-    assert_snapshot!(error, @"`svc/web`: Services are not supported as targets yet");
+}
+
+fn service_meaning(text: &str) -> Vec<String> {
+    assign(text, &objects(), |_| true).unwrap().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn protocols_and_host_ports_of_a_service_are_those_that_it_has() {
+    assert_eq!(service_meaning("svc/internal"), ["localhost:9999/tcp -> svc/internal.backend:9999"]);
+    assert_eq!(service_meaning("8080:svc/echo:http"), ["localhost:8080/tcp -> svc/echo.backend:http"]);
+    assert_eq!(service_meaning("svc/echo:udp"), ["localhost:30998/udp -> svc/echo.backend:udp"]);
+    let both = ["localhost:30521/tcp -> svc/echo.backend:5201", "localhost:30521/udp -> svc/echo.backend:5201"];
+    assert_eq!(service_meaning("svc/echo.backend:5201"), both);
+    assert_eq!(service_meaning("svc/echo:5201/udp"), both[1..]);
+    assert_eq!(service_meaning("svc/kubernetes.default"), ["localhost:30043/tcp -> svc/kubernetes.default:443"]);
+}
+
+#[test]
+fn pods_have_the_ports_that_they_declare_and_every_number() {
+    assert_eq!(service_meaning("deploy/echo:tcp-echo"), ["localhost:9999/tcp -> deploy/echo.backend:tcp-echo"]);
+    assert_eq!(service_meaning("deploy/echo:7777/udp"), ["localhost:7777/udp -> deploy/echo.backend:7777"]);
+}
+
+fn target_refusal(text: &str) -> String {
+    let error = assign(text, &objects(), |_| true).unwrap_err();
+    format!("{error}\nhint: {}", error.hint())
+}
+
+#[test]
+fn targets_that_there_are_not_say_what_there_is() {
+    assert_snapshot!(target_refusal("svc/ecko"), @"
+    there is no Service ecko in namespace backend
+    hint: `kubectl get services -n backend` lists those that there are
+    ");
+    assert_snapshot!(target_refusal("svc/echo"), @"
+    svc/echo.backend has several ports: 9999/tcp (tcp), 9998/udp (udp), 5201/tcp (iperf), 5201/udp (iperfu), 80/tcp (http)
+    hint: name one of them, as svc/echo.backend:9999
+    ");
+    assert_snapshot!(target_refusal("svc/echo:htpp"), @"
+    svc/echo.backend has no port htpp
+    hint: did you mean http?
+    ");
+    assert_snapshot!(target_refusal("svc/echo:81"), @"
+    svc/echo.backend has no port 81
+    hint: its ports are 9999/tcp (tcp), 9998/udp (udp), 5201/tcp (iperf), 5201/udp (iperfu), 80/tcp (http)
+    ");
+    assert_snapshot!(target_refusal("svc/internal/udp"), @"
+    port 9999 of svc/internal.backend is not udp
+    hint: its ports are 9999/tcp (tcp)
+    ");
+    assert_snapshot!(target_refusal("svc/outside"), @"
+    svc/outside.backend is an ExternalName: it leads to example.org, outside of the cluster
+    hint: connect to example.org itself
+    ");
+    assert_snapshot!(target_refusal("deploy/echo:udp-ecko/udp"), @"
+    deploy/echo.backend has no port udp-ecko
+    hint: did you mean udp-echo?
+    ");
+    assert_snapshot!(target_refusal("deploy/nothing:http"), @"
+    deploy/nothing.backend has no port http
+    hint: name the port by its number
+    ");
 }
 
 #[test]
@@ -106,7 +175,7 @@ fn errors_point_at_the_place() {
     `ingress`: not a kind of target
       8080:ingress/web
            ^^^^^^^
-    hint: the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT and node/CONTAINER:PORT
+    hint: the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT (also deploy/, sts/, ds/) and node/CONTAINER:PORT
     ");
     assert_snapshot!(refusal("svc/Web"), @"
     `Web`: not a name: lower-case letters, digits and dashes, with a letter or digit at both ends
@@ -189,8 +258,8 @@ fn object_name() -> impl Strategy<Value = ObjectName> {
     (label(), proptest::option::of(label())).prop_map(|(name, namespace)| ObjectName { name, namespace })
 }
 
-fn service_port() -> impl Strategy<Value = ServicePort> {
-    prop_oneof![port().prop_map(ServicePort::Number), "[a-z]([a-z0-9-]{0,10}[a-z0-9])?".prop_map(ServicePort::Name)]
+fn port_name() -> impl Strategy<Value = PortName> {
+    prop_oneof![port().prop_map(PortName::Number), "[a-z]([a-z0-9-]{0,10}[a-z0-9])?".prop_map(PortName::Name)]
 }
 
 /// A target and host ports that fit it.
@@ -203,9 +272,11 @@ fn ends() -> impl Strategy<Value = (Option<PortRange>, TargetSpec)> {
         };
         (host.then(|| range(a)), TargetSpec::NodePorts(range(b)))
     });
-    let service = (object_name(), proptest::option::of(service_port()))
-        .prop_flat_map(move |(name, port)| single(TargetSpec::Service { name, port }));
-    let pod = (object_name(), port()).prop_flat_map(move |(name, port)| single(TargetSpec::Pod { name, port }));
+    let service = (object_name(), proptest::option::of(port_name()))
+        .prop_flat_map(move |(name, port)| single(TargetSpec::Object { kind: Kind::Service, name, port }));
+    let kinds = proptest::sample::select(&Kind::ALL[1..]);
+    let pod = (kinds, object_name(), port_name().prop_map(Some))
+        .prop_flat_map(move |(kind, name, port)| single(TargetSpec::Object { kind, name, port }));
     let node = ("[a-zA-Z0-9][a-zA-Z0-9_.-]{0,20}", port())
         .prop_flat_map(move |(container, port)| single(TargetSpec::Node { container, port }));
     prop_oneof![ranges, service, pod, node]

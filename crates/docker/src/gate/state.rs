@@ -3,20 +3,18 @@
 //! The engine takes and gives files as tar archives. It writes through a read-only root where the path is in a volume.
 //! The file is not replaced atomically, so a gate that runs must be asked to change its state instead.
 
-use std::io::{self, Read};
+use std::io;
 
 use bollard::body_full;
 use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::{
-    DownloadFromContainerOptionsBuilder, InspectContainerOptions, UploadToContainerOptionsBuilder,
-};
-use bytes::{Bytes, BytesMut};
-use futures_util::TryStreamExt;
+use bollard::query_parameters::{InspectContainerOptions, UploadToContainerOptionsBuilder};
+use bytes::Bytes;
 use portgate_core::state::GateState;
-use tar::{Archive, Builder, Header};
+use tar::{Builder, Header};
 
-use crate::call::{self, CHANGE, Call, QUESTION, is_missing};
+use crate::call::{self, CHANGE, Call, QUESTION};
 use crate::engine::Engine;
+use crate::file;
 use crate::image::{NOBODY, STATE_DIRECTORY};
 
 /// Only the gate may read and write it.
@@ -43,8 +41,8 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// The archive around the file is broken.
-    #[error("cannot pack or unpack the state of {container}")]
+    /// The archive around the file cannot be made.
+    #[error("cannot pack the state of {container}")]
     Archive {
         /// The gate's name.
         container: String,
@@ -52,6 +50,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] file::Error),
     /// The engine did not do it.
     #[error(transparent)]
     Engine(#[from] call::Error),
@@ -63,6 +64,7 @@ impl Error {
         match self {
             Self::Decode { .. } => Some("a newer portgate may have written it: use that version".to_owned()),
             Self::Encode { .. } | Self::Archive { .. } => None,
+            Self::File(error) => error.hint(),
             Self::Engine(error) => error.hint(),
         }
     }
@@ -88,19 +90,7 @@ impl Engine {
 
     /// Reads the state file of a gate, whether it runs or not; none if there is no file, or no gate.
     pub async fn read_state(&self, container: &str) -> Result<Option<GateState>, Error> {
-        let path = state_path(container);
-        let options = DownloadFromContainerOptionsBuilder::new().path(&path).build();
-        let download = self.docker.download_from_container(container, Some(options));
-        let download = download.try_fold(BytesMut::new(), async |mut archive, bytes| {
-            archive.extend_from_slice(&bytes);
-            Ok(archive)
-        });
-        let archive = match Call::new("read the state of", container, CHANGE).make(download).await {
-            Ok(archive) => archive,
-            Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let json = unpack(&archive).map_err(|source| Error::Archive { container: container.to_owned(), source })?;
+        let Some(json) = self.read_file(container, &state_path(container)).await? else { return Ok(None) };
         let state = serde_json::from_slice(&json);
         state.map(Some).map_err(|source| Error::Decode { container: container.to_owned(), source })
     }
@@ -133,19 +123,12 @@ fn pack(name: &str, content: &[u8], owner: u32) -> io::Result<Bytes> {
     Ok(archive.into_inner()?.into())
 }
 
-/// The content of the archive's one file.
-fn unpack(archive: &[u8]) -> io::Result<Vec<u8>> {
-    let mut archive = Archive::new(archive);
-    let mut content = Vec::new();
-    if let Some(entry) = archive.entries()?.next() {
-        entry?.read_to_end(&mut content)?;
-    }
-    Ok(content)
-}
-
 #[cfg(test)]
 mod tests {
+    use tar::Archive;
+
     use super::*;
+    use crate::file::unpack;
 
     #[test]
     fn the_file_belongs_to_the_gate_alone() {

@@ -1,5 +1,7 @@
 //! The arguments that several commands share: which cluster, which image, where, how, and how to print.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use portgate_core::status::{Datapath, Placement};
 
@@ -25,6 +27,20 @@ impl ClusterArguments {
     pub(crate) fn name(&self) -> Option<&str> {
         self.cluster.as_deref().filter(|name| !name.is_empty())
     }
+}
+
+/// Which Kubernetes API server is asked about Services and pods.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ApiArguments {
+    /// The namespace of Services, pods and workloads that name none [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// The context of the kubeconfig [default: the cluster's own, as k3d-mycluster]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig, instead of those that kubectl would use
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -82,4 +98,13 @@ impl From<DatapathArgument> for Datapath {
             DatapathArgument::Relay => Self::Relay,
         }
     }
+}
+
+/// How the far end of a port is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ViaArgument {
+    /// Over the cluster's network, by a gate in a container
+    Network,
+    /// Through the Kubernetes API server, by a process, as `portgate forward --detach`; TCP only
+    Api,
 }

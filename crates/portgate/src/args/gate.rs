@@ -18,6 +18,9 @@ pub(crate) enum GateCommand {
         /// As a plain process, with its files in this directory
         #[arg(long, value_name = "DIRECTORY", conflicts_with = "name")]
         process: Option<PathBuf>,
+        /// The directory of that process's state
+        #[arg(long, value_name = "DIRECTORY", requires = "process")]
+        keep: Option<PathBuf>,
         /// Where that container runs
         #[arg(long, value_name = "PLACEMENT", default_value = "published")]
         placement: PlacementArgument,

@@ -1,14 +1,17 @@
 use portgate_core::control::{Change, Detail, Request};
+use portgate_core::kubernetes::Objects;
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::{self, RunningGate, Step};
 use portgate_core::status::Placement;
 use portgate_docker::gate::GateContainer;
+use portgate_gate::paths::ProcessPaths;
 
 use crate::apply::{Ground, Undertaking, lost_a_race};
 use crate::args::CloseArguments;
 use crate::failure::Failure;
 use crate::gates::{self, Control, Gate};
 use crate::interrupt::Interrupt;
+use crate::process_gate;
 use crate::site::Site;
 use crate::view;
 
@@ -33,17 +36,19 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
     };
     let (cluster, engine, reports) = interrupt.abandon(found).await?;
     let mut containers: Vec<(GateContainer, RunningGate)> = Vec::new();
-    let mut processes: Vec<(Control, u64, Vec<Mapping>)> = Vec::new();
+    let mut processes: Vec<Process> = Vec::new();
     for report in reports {
         let (gate, status, control) = report.live()?;
         let running = gate.running(&status);
         match gate {
             Gate::Container(container) => containers.push((container, running)),
-            Gate::Process { .. } => processes.push((control, status.revision, running.mappings)),
+            Gate::Process { paths, .. } => {
+                processes.push(Process { paths, control, revision: status.revision, mappings: running.mappings });
+            }
         }
     }
     let carried = containers.iter().flat_map(|(_, running)| &running.mappings);
-    let open: Vec<&Mapping> = carried.chain(processes.iter().flat_map(|(_, _, mappings)| mappings)).collect();
+    let open: Vec<&Mapping> = carried.chain(processes.iter().flat_map(|process| &process.mappings)).collect();
     let gone = meant(arguments, &open, &cluster.name)?;
 
     let running: Vec<RunningGate> = containers.iter().map(|(_, running)| running.clone()).collect();
@@ -67,11 +72,12 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
             image: container.image.clone(),
             site: Site::of(container),
             nodes: None,
+            objects: Objects::default(),
         };
         Undertaking::new(engine, interrupt, ground).carry_out(&steps).await?;
     }
-    for (control, revision, mappings) in processes {
-        close_in_process(control, revision, &mappings, &gone).await?;
+    for process in processes {
+        process.close(&gone).await?;
     }
     for local in &gone {
         view::note(format!("{local} is closed"));
@@ -103,19 +109,23 @@ fn meant(arguments: &CloseArguments, open: &[&Mapping], cluster: &str) -> Result
     Ok(open.iter().map(|mapping| mapping.local.clone()).filter(meant).collect())
 }
 
-/// A process gate without a mapping has nothing to live for.
-async fn close_in_process(
-    mut control: Control,
+/// A gate in process placement.
+struct Process {
+    paths: ProcessPaths,
+    control: Control,
     revision: u64,
-    mappings: &[Mapping],
-    gone: &[Local],
-) -> Result<(), Failure> {
-    let close: Vec<Local> =
-        mappings.iter().map(|mapping| mapping.local.clone()).filter(|local| gone.contains(local)).collect();
-    let last = close.len() == mappings.len();
-    control.request(&Request::Change(Change { revision, open: Vec::new(), close, nodes: None })).await?;
-    if last {
-        control.request(&Request::Stop).await?;
+    mappings: Vec<Mapping>,
+}
+
+impl Process {
+    /// Closes these of its mappings. Without any, it has nothing to live for.
+    async fn close(mut self, gone: &[Local]) -> Result<(), Failure> {
+        let close: Vec<Local> =
+            self.mappings.iter().map(|mapping| mapping.local.clone()).filter(|local| gone.contains(local)).collect();
+        if close.len() == self.mappings.len() {
+            return process_gate::end(&self.paths).await;
+        }
+        let change = Change { revision: self.revision, close, ..Change::default() };
+        self.control.request(&Request::Change(change)).await.map(drop)
     }
-    Ok(())
 }

@@ -2,6 +2,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use portgate_core::cluster::{Cluster, ClusterId, Provider};
 use portgate_core::control::Detail;
+use portgate_core::host_port::Wanted;
+use portgate_core::kubernetes::Objects;
 use portgate_core::mapping::{Local, Mapping, Target};
 use portgate_core::port::{Port, Protocol};
 use portgate_core::state::{GateState, NodeHost};
@@ -66,8 +68,11 @@ async fn with_engine(engine: &Engine, image: &ImageArguments, interrupt: &Interr
         view::note("The demo runs already.");
         return Ok(trials);
     }
-    let opening = Opening { engine, cluster: &cluster, placement: None, datapath: None, image, interrupt };
-    let (_, trials) = opening.open(&mappings(&NODE), true, usize::MAX).await?;
+    let objects = Objects::default();
+    let opening =
+        Opening { engine, cluster: &cluster, placement: None, datapath: None, image, interrupt, objects: &objects };
+    let wanted: Vec<Wanted> = mappings(&NODE).into_iter().map(Wanted::from).collect();
+    let (_, trials) = opening.open(&wanted, true, usize::MAX).await?;
     Ok(trials)
 }
 
@@ -134,7 +139,8 @@ async fn as_process() -> Result<Vec<Trial>, Failure> {
             http: free(31080, Protocol::Tcp),
         };
         let nodes = vec![NodeHost { name: format!("k3d-{NAME}-server-0"), host: host.to_string() }];
-        process_gate::start(&paths, &GateState::new(id(), nodes, mappings(&node)), node).await?;
+        process_gate::save(&paths, &GateState::new(id(), nodes, mappings(&node)))?;
+        process_gate::start(&paths, Some(node)).await?;
     }
     let trials = running(Gates { engine: None, list: vec![gate] }).await?;
     trials.ok_or(Failure::NothingOpen { cluster: Some(NAME.to_owned()) })

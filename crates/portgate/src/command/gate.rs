@@ -16,6 +16,7 @@ use crate::apply::volume;
 use crate::args::{GateCommand, PlacementArgument};
 use crate::demo_node;
 use crate::failure::Failure;
+use crate::process_gate;
 
 /// How long `gate control` waits for the socket of a gate that has just been started.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,11 +27,12 @@ const WORKER: Identity = Identity { uid: 65534, gid: 65533 };
 /// What runs inside a gate.
 pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
     match command {
-        GateCommand::Run { name, process, placement, datapath, network, socket, demo_node } => {
+        GateCommand::Run { name, process, keep, placement, datapath, network, socket, demo_node } => {
             log();
             let name = name.unwrap_or_default();
             if let Some(directory) = process {
-                return run_process(ProcessPaths { directory }, demo_node).await;
+                let keep = keep.unwrap_or_else(|| directory.clone());
+                return run_process(ProcessPaths { directory, keep }, demo_node).await;
             }
             let (place, limits) = match placement {
                 PlacementArgument::Published => (Place::Published(datapath.into()), Limits::default()),
@@ -72,9 +74,7 @@ fn log() {
 }
 
 async fn run_process(paths: ProcessPaths, node: Option<demo_node::Ports>) -> Result<(), Failure> {
-    let limits = Limits::default();
-    let settings = Settings { place: Place::Process, state: paths.state(), socket: paths.socket(), limits };
-    let gate = portgate_gate::run(settings);
+    let gate = portgate_gate::run(process_gate::settings(&paths));
     match node {
         None => gate.await?,
         Some(node) => tokio::select! {

@@ -1,12 +1,15 @@
 use std::io::{self, Write};
 
-use futures_util::{StreamExt, stream};
-use portgate_docker::gate::LogOptions;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use portgate_docker::gate::{LogChunk, LogOptions};
 
 use crate::args::LogsArguments;
 use crate::failure::Failure;
 use crate::gates::{self, Gate};
-use crate::process_gate;
+use crate::process_log;
+
+/// What stands before a piece of a log, and the piece.
+type Piece = Result<(String, Vec<u8>), Failure>;
 
 /// Prints what a cluster's gates say.
 pub(crate) async fn logs(arguments: LogsArguments) -> Result<(), Failure> {
@@ -14,20 +17,26 @@ pub(crate) async fn logs(arguments: LogsArguments) -> Result<(), Failure> {
     let options =
         LogOptions { follow: arguments.follow, tail: arguments.tail, since: arguments.since, timestamps: false };
     let several = gates.list.len() > 1;
-    let mut logs = stream::SelectAll::new();
+    let mut logs: stream::SelectAll<BoxStream<'_, Piece>> = stream::SelectAll::new();
     for gate in &gates.list {
+        let prefix = if several { format!("{}: ", gate.name()) } else { String::new() };
         match (gate, &gates.engine) {
             (Gate::Container(container), Some(engine)) => {
-                let prefix = if several { format!("{}: ", container.name) } else { String::new() };
                 let log = engine.logs(&container.name, options);
-                logs.push(log.map(move |chunk| (prefix.clone(), chunk)).boxed());
+                let piece = move |chunk: Result<LogChunk, _>| Ok((prefix.clone(), chunk?.bytes.to_vec()));
+                logs.push(log.map(piece).boxed());
             }
-            (Gate::Process { paths, .. }, _) => process_gate::print_log(paths, options.tail)?,
+            (Gate::Process { paths, .. }, _) => {
+                let lines = process_log::lines(paths.clone(), options).await?;
+                let piece = move |line: Result<String, _>| Ok((prefix.clone(), format!("{}\n", line?).into_bytes()));
+                logs.push(lines.map(piece).boxed());
+            }
             (Gate::Container(_), None) => {}
         }
     }
-    while let Some((prefix, chunk)) = logs.next().await {
-        print(&prefix, &chunk?.bytes).map_err(Failure::system("print the log"))?;
+    while let Some(piece) = logs.next().await {
+        let (prefix, bytes) = piece?;
+        print(&prefix, &bytes).map_err(Failure::system("print the log"))?;
     }
     Ok(())
 }

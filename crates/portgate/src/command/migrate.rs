@@ -1,5 +1,7 @@
 use portgate_core::cluster::Cluster;
 use portgate_core::control::Detail;
+use portgate_core::kubernetes::Objects;
+use portgate_docker::engine::Engine;
 
 use crate::args::MigrateArguments;
 use crate::failure::Failure;
@@ -43,7 +45,8 @@ pub(crate) async fn migrate(arguments: MigrateArguments, interrupt: &Interrupt) 
     }
     let image = packed::image(&engine, &info, &arguments.image, interrupt).await?;
     let _progress = Progress::start("Moving");
-    let migration = Migration { engine: &engine, interrupt, cluster: &cluster, site, image };
+    let objects = interrupt.abandon(known_objects(&engine, &moving)).await?;
+    let migration = Migration { engine: &engine, interrupt, cluster: &cluster, site, image, objects };
     let moved = migration.carry_out(moving).await?;
     view::note(format!(
         "{} moved to {} placement, with the {} datapath",
@@ -52,4 +55,15 @@ pub(crate) async fn migrate(arguments: MigrateArguments, interrupt: &Interrupt) 
         site.datapath.name()
     ));
     Ok(())
+}
+
+/// What the gates' state files know of Kubernetes objects: their successors need it until they have asked themselves.
+async fn known_objects(engine: &Engine, moving: &[Report]) -> Result<Objects, Failure> {
+    let mut objects = Objects::default();
+    for report in moving {
+        if let Some(state) = engine.read_state(report.gate.name()).await? {
+            objects.update(&state.objects);
+        }
+    }
+    Ok(objects)
 }

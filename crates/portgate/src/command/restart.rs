@@ -1,5 +1,6 @@
 use portgate_core::cluster::ClusterId;
 use portgate_core::control::{Change, Request};
+use portgate_core::kubernetes::Objects;
 use portgate_core::status::GateStatus;
 use portgate_docker::engine::Engine;
 use portgate_docker::gate::GateContainer;
@@ -10,6 +11,7 @@ use crate::failure::Failure;
 use crate::gates::{self, Control, Gate};
 use crate::interrupt::Interrupt;
 use crate::packed;
+use crate::process_gate;
 use crate::site::Site;
 use crate::view::{self, Progress};
 
@@ -25,8 +27,14 @@ pub(crate) async fn restart(arguments: RestartArguments, interrupt: &Interrupt) 
     for gate in gates.list {
         match gate {
             Gate::Container(container) => containers.push(container),
-            Gate::Process { name, .. } => return Err(Failure::ProcessGate { gate: name }),
+            Gate::Process { name, paths, .. } => {
+                let status = process_gate::restart(&paths).await?;
+                view::note(format!("{name} is restarted, with {}", view::count(status.mappings.len(), "port")));
+            }
         }
+    }
+    if containers.is_empty() {
+        return Ok(());
     }
     let engine = &gates.engine.ok_or(Failure::NoCluster)?;
     let info = engine.info().await?;
@@ -37,7 +45,8 @@ pub(crate) async fn restart(arguments: RestartArguments, interrupt: &Interrupt) 
             engine.restart(&container.name, GRACE).await?;
         } else {
             let (cluster, network) = (cluster.clone(), container.network.clone());
-            let ground = Ground { cluster, network, image: image.clone(), site: Site::of(container), nodes: None };
+            let (image, site, objects) = (image.clone(), Site::of(container), Objects::default());
+            let ground = Ground { cluster, network, image, site, nodes: None, objects };
             ground.replace(engine, container).await?;
         }
         let status = refresh(engine, &cluster, container).await?;
@@ -53,7 +62,7 @@ async fn refresh(engine: &Engine, cluster: &ClusterId, gate: &GateContainer) -> 
     let found = engine.clusters().await?.into_iter().find(|found| found.id == *cluster);
     if let Some(cluster) = found {
         let nodes = Some(node_hosts(&cluster));
-        let change = Change { revision: status.revision, open: Vec::new(), close: Vec::new(), nodes };
+        let change = Change { revision: status.revision, nodes, ..Change::default() };
         control.request(&Request::Change(change)).await?;
     }
     Ok(status)

@@ -2,13 +2,14 @@
 
 use std::error::Error;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use portgate_core::causes;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::failure::Failure;
 
@@ -50,6 +51,16 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 /// Says something in passing.
 pub(crate) fn note(note: impl Display) {
     eprintln!("{note}");
+}
+
+/// Says from now on what goes wrong in this process beside the command: it carries traffic itself.
+pub(crate) fn log_warnings() {
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }
 
 /// A sign of progress on a terminal, for whatever takes more than half a second. Gone when dropped.

@@ -59,7 +59,7 @@ impl Control {
         let Response::Status(status) = self.0.request(&Request::Status { detail: Detail::Whole }).await.unwrap() else {
             panic!("no status")
         };
-        let change = Change { revision: status.revision, open, close, nodes: None };
+        let change = Change { revision: status.revision, open, close, ..Change::default() };
         self.0.request(&Request::Change(change)).await.unwrap();
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +17,8 @@ use portgate_docker::engine::Engine;
 use portgate_docker::image::GateImage;
 use portgate_docker::settings::Settings;
 use tokio::process::Command;
+
+use crate::kubernetes::Kubernetes;
 
 /// What the peers serve; see `examples/peer.rs`.
 pub(crate) const ECHO: u16 = 30999;
@@ -198,6 +200,12 @@ impl Cluster {
         self.add_node_with(node, role, vec!["idle".to_owned()]).await;
     }
 
+    /// Adds a running node that is the API server, too, as a Kubernetes of its own.
+    pub(crate) async fn add_kubernetes(&self) -> Kubernetes<'_> {
+        self.add_node_with("server-1", "server", vec!["kubernetes".to_owned()]).await;
+        Kubernetes::of(self, "server-1").await
+    }
+
     async fn add_node_with(&self, node: &str, role: &str, command: Vec<String>) {
         let network = self.network();
         let labels =
@@ -214,6 +222,8 @@ impl Cluster {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portgate"));
         command.args(arguments).env("PORTGATE_CLUSTER", &self.name).stdin(Stdio::null()).kill_on_drop(true);
         command.env_remove("PORTGATE_PLACEMENT").env_remove("PORTGATE_DATAPATH");
+        // The user's own clusters are not concerned.
+        command.env("KUBECONFIG", "/nonexistent");
         if let Some(placement) = self.placement {
             command.env("PORTGATE_PLACEMENT", placement);
         }
@@ -266,6 +276,12 @@ impl Cluster {
     pub(crate) async fn inspect(&self, container: &str) -> serde_json::Value {
         let mut list: serde_json::Value = serde_json::from_str(&self.docker(&["inspect", container]).await).unwrap();
         list[0].take()
+    }
+
+    /// The address of a container on the cluster's network.
+    pub(crate) async fn address_of(&self, container: &str) -> IpAddr {
+        let networks = self.inspect(container).await["NetworkSettings"]["Networks"].take();
+        networks[self.network()]["IPAddress"].as_str().unwrap().parse().unwrap()
     }
 
     /// The one mapping of `portgate ls` that listens on this port.

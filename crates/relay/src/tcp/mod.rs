@@ -15,4 +15,5 @@ mod supplies;
 pub(crate) use congestion::Congestion;
 pub(crate) use listener::Listener;
 pub(crate) use options::configure;
+pub use peer::Peer;
 pub(crate) use supplies::Supplies;

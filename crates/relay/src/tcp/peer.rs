@@ -5,18 +5,20 @@ use tokio::net::TcpStream;
 /// A stream whose end is a reset (RST) unless [`Peer::finish`] was called: whatever ends a connection early, an error,
 /// a panic or a closed mapping, its other end must not take it for a regular end.
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) stream: TcpStream,
+pub struct Peer {
+    /// The stream.
+    pub stream: TcpStream,
     finished: bool,
 }
 
 impl Peer {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    /// The end of a new connection.
+    pub fn new(stream: TcpStream) -> Self {
         Self { stream, finished: false }
     }
 
     /// Both directions have ended: the stream may close in peace.
-    pub(super) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         self.finished = true;
     }
 }

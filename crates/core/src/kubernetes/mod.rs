@@ -2,6 +2,9 @@
 //!
 //! Only what decides where a mapping leads is kept: a gate's memory holds this, and not the objects themselves.
 
+#[cfg(test)]
+pub(crate) mod sample;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -145,6 +148,15 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Takes note of what is known by now. What `newer` does not tell of stays.
+    pub fn update(&mut self, newer: &Self) {
+        self.services.extend(newer.services.clone());
+        self.pods.extend(newer.pods.clone());
+        if newer.ready_nodes.is_some() {
+            self.ready_nodes.clone_from(&newer.ready_nodes);
+        }
+    }
+
     /// Only what is known of these.
     #[must_use]
     pub fn of<'a>(&self, keys: impl IntoIterator<Item = &'a ObjectKey>) -> Self {

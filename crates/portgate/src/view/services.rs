@@ -1,0 +1,116 @@
+//! The rows of `portgate services`.
+
+use portgate_core::kubernetes::{Exposure, ObjectKey, Service, ServicePort};
+use portgate_core::mapping::Local;
+use portgate_core::table::{Reach, Resolution};
+use serde::Serialize;
+
+use super::Row;
+
+/// A port of a Service.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ServiceRow {
+    /// The Service's namespace.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// How it is exposed.
+    #[serde(rename = "type")]
+    pub(crate) exposure: Exposure,
+    /// The port; none of a Service that has none.
+    pub(crate) port: Option<ServicePort>,
+    /// How many of its endpoints are ready.
+    pub(crate) ready: usize,
+    /// How a gate reaches it; none if it does not.
+    pub(crate) reach: Option<Reach>,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// Where it is open.
+    pub(crate) open: Vec<Local>,
+}
+
+impl ServiceRow {
+    /// The row of one port, and where it leads.
+    pub(crate) fn new(
+        key: &ObjectKey,
+        service: &Service,
+        port: Option<ServicePort>,
+        resolution: Resolution,
+        open: Vec<Local>,
+    ) -> Self {
+        let (reach, reason) = match resolution {
+            Ok(backends) => (backends.first().map(|backend| backend.reach), None),
+            Err(why) => (None, Some(why.to_string())),
+        };
+        Self {
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            exposure: service.exposure.clone(),
+            port,
+            ready: service.ready().count(),
+            reach,
+            reason,
+            open,
+        }
+    }
+
+    fn port_cell(&self) -> String {
+        let Some(port) = &self.port else { return "-".to_owned() };
+        match port.node_port {
+            Some(node_port) => format!("{}:{node_port}/{}", port.port, port.protocol),
+            None => format!("{}/{}", port.port, port.protocol),
+        }
+    }
+
+    fn reach_cell(&self) -> String {
+        match (self.reach, &self.reason) {
+            (Some(Reach::Node), _) => "node".to_owned(),
+            (Some(Reach::Route { .. }), _) => "route".to_owned(),
+            (Some(Reach::Api), _) => "api".to_owned(),
+            (None, Some(reason)) => reason.clone(),
+            (None, None) => "-".to_owned(),
+        }
+    }
+}
+
+impl Row for ServiceRow {
+    fn titles(wide: bool) -> Vec<&'static str> {
+        let mut titles = vec!["NAMESPACE", "NAME", "TYPE", "PORT", "PORT NAME", "REACH", "OPEN"];
+        if wide {
+            titles.push("READY");
+        }
+        titles
+    }
+
+    fn cells(&self, wide: bool) -> Vec<String> {
+        let exposure = match &self.exposure {
+            Exposure::ClusterIp => "ClusterIP",
+            Exposure::NodePort => "NodePort",
+            Exposure::LoadBalancer => "LoadBalancer",
+            Exposure::ExternalName { .. } => "ExternalName",
+        };
+        let name = self.port.as_ref().and_then(|port| port.name.clone());
+        let open: Vec<String> = self.open.iter().map(ToString::to_string).collect();
+        let mut cells = vec![
+            self.namespace.clone(),
+            self.name.clone(),
+            exposure.to_owned(),
+            self.port_cell(),
+            name.unwrap_or_else(|| "-".to_owned()),
+            self.reach_cell(),
+            if open.is_empty() { "-".to_owned() } else { open.join(",") },
+        ];
+        if wide {
+            cells.push(self.ready.to_string());
+        }
+        cells
+    }
+
+    fn name(&self) -> String {
+        match &self.port {
+            Some(port) => format!("svc/{}.{}:{}", self.name, self.namespace, port.port),
+            None => format!("svc/{}.{}", self.name, self.namespace),
+        }
+    }
+}
