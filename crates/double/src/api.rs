@@ -38,7 +38,10 @@ pub(crate) async fn answer(shared: &Arc<Shared>, peer: &Peer, request: Request<I
 
 fn decide(shared: &Arc<Shared>, peer: &Peer, request: Request<Incoming>) -> Result<Answer, Status> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let target = Target::parse(request.method(), request.uri().path(), query.watch);
+    let mut target = Target::parse(request.method(), request.uri().path(), query.watch);
+    if let Ok(Target::Objects(objects)) = &mut target {
+        objects.selects_one = query.selects_one();
+    }
     let user = &shared.config.user;
     if let Ok(target) = &target {
         if let Target::Objects(objects) = target {

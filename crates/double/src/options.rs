@@ -99,6 +99,11 @@ impl Query {
         query
     }
 
+    /// Whether the field selector names one object.
+    pub(crate) fn selects_one(&self) -> bool {
+        self.fields.split(',').any(|field| field.trim_start().starts_with("metadata.name="))
+    }
+
     pub(crate) fn list(&self, resource: Resource) -> Result<Options<List>, Status> {
         self.check_list()?;
         let selector = Selector::parse(resource, &self.labels, &self.fields)?;

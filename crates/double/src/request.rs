@@ -33,6 +33,8 @@ pub(crate) struct Attributes {
     pub(crate) resource: Resource,
     pub(crate) namespace: Option<String>,
     pub(crate) name: Option<String>,
+    /// Whether a list or a watch is of one object only, by its name.
+    pub(crate) selects_one: bool,
 }
 
 /// The groups that are served, all in version `v1`.
@@ -74,7 +76,7 @@ impl Target {
         let namespace = if resource == Resource::Namespaces { name } else { namespace };
         let verb = verb(method, forward, name.is_some(), watch)?;
         let (namespace, name) = (namespace.map(str::to_owned), name.map(str::to_owned));
-        Ok(Self::Objects(Attributes { verb, resource, namespace, name }))
+        Ok(Self::Objects(Attributes { verb, resource, namespace, name, selects_one: false }))
     }
 }
 
@@ -102,6 +104,9 @@ pub struct Requests {
     pub resource: Option<Resource>,
     /// Only in this namespace; a request for all namespaces is not among them.
     pub namespace: Option<String>,
+    /// Only those that name no object, neither in the path nor in a field selector: what somebody may not do to whom RBAC
+    /// allows it for some objects.
+    pub unnamed: bool,
 }
 
 impl Requests {
@@ -112,13 +117,19 @@ impl Requests {
 
     /// The requests that do this to the resource, wherever it is.
     pub fn to(verb: Verb, resource: Resource) -> Self {
-        Self { verb: Some(verb), resource: Some(resource), namespace: None }
+        Self { verb: Some(verb), resource: Some(resource), ..Self::default() }
     }
 
     /// Of them, those in the namespace.
     #[must_use]
     pub fn in_namespace(self, namespace: &str) -> Self {
         Self { namespace: Some(namespace.to_owned()), ..self }
+    }
+
+    /// Of them, those that name no object.
+    #[must_use]
+    pub fn unnamed(self) -> Self {
+        Self { unnamed: true, ..self }
     }
 
     pub(crate) fn cover(&self, target: &Target) -> bool {
@@ -132,6 +143,7 @@ impl Requests {
         self.verb.is_none_or(|verb| verb == request.verb)
             && self.resource.is_none_or(|resource| resource == request.resource)
             && (self.namespace.is_none() || self.namespace == request.namespace)
+            && !(self.unnamed && (request.selects_one || request.name.is_some()))
     }
 }
 
@@ -176,5 +188,16 @@ mod tests {
         assert!(!choice.cover_objects(&objects(&Method::GET, "/api/v1/namespaces/shop/services")));
         assert!(Requests::all().cover(&Target::Document(Document::Version)));
         assert!(!choice.cover(&Target::Document(Document::Version)));
+    }
+
+    #[test]
+    fn requests_that_name_an_object_are_not_covered_by_those_that_name_none() {
+        let choice = Requests::to(Verb::List, Resource::Pods).unnamed();
+        let mut list = objects(&Method::GET, "/api/v1/namespaces/shop/pods");
+        assert!(choice.cover_objects(&list));
+        list.selects_one = true;
+        assert!(!choice.cover_objects(&list));
+        let get = Requests { resource: Some(Resource::Pods), ..Requests::default() }.unnamed();
+        assert!(!get.cover_objects(&objects(&Method::GET, "/api/v1/namespaces/shop/pods/web")));
     }
 }

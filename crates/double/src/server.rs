@@ -55,7 +55,7 @@ enum State {
 impl Door {
     fn shut(&mut self) -> io::Result<()> {
         if let State::Open(_) = self.state {
-            self.state = State::Lost;
+            // The port is never free in between.
             self.state = State::Shut(bind(self.address)?);
         }
         Ok(())
@@ -86,6 +86,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // Connections that are open do not hold the port.
     socket.set_reuseaddr(true)?;
+    // Nor does the socket that listened before.
+    #[cfg(unix)]
+    socket.set_reuseport(true)?;
     socket.bind(address)?;
     Ok(socket)
 }

@@ -30,6 +30,9 @@ const AT_ONCE: usize = 8;
 /// The lines of an answer that goes on for long.
 pub(crate) type Lines = Pin<Box<dyn Stream<Item = io::Result<String>> + Send>>;
 
+/// How a page of a selection is asked for, the first or that of this token.
+type PageRequest = fn(&Selection, Option<String>) -> Result<Request<Vec<u8>>, kube::core::request::Error>;
+
 /// An API server that can be asked. Clones share their connections.
 ///
 /// Credentials that the server does not accept any more are read anew, and the question is asked once more. So they are
@@ -51,7 +54,7 @@ impl Api {
         Ok(Self::over(session))
     }
 
-    fn over(session: Session) -> Self {
+    pub(crate) fn over(session: Session) -> Self {
         Self(Arc::new(Inner { session: watch::Sender::new(Arc::new(session)), renewal: Mutex::new(()) }))
     }
 
@@ -141,7 +144,7 @@ impl Api {
     async fn pages(
         &self,
         selection: &Selection,
-        request: fn(&Selection, Option<String>) -> Result<Request<Vec<u8>>, kube::core::request::Error>,
+        request: PageRequest,
         read: fn(Resource, &str) -> serde_json::Result<Page>,
     ) -> Result<(Vec<Object>, String), Error> {
         let call = Call::of(Verb::List, selection, &self.access());

@@ -152,7 +152,7 @@ pub enum Error {
         call: Box<Call>,
     },
     /// The server knows the user, who lacks the right.
-    #[error("the API server {} does not allow to {call} ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the API server {} forbids it ({})", call.access.server(), call.access.source())]
     Forbidden {
         /// What was asked for.
         call: Box<Call>,
@@ -198,19 +198,19 @@ impl Error {
 
     /// The failure of this request; `plugin` is the command of the credential plugin.
     pub(crate) fn of(call: Call, error: kube::Error, plugin: Option<&str>) -> Self {
-        let call = Box::new(call);
         match Fault::of(error) {
             Fault::Status(status) => Self::of_status(call, &status),
             Fault::Credentials(error) => Self::Access(access::Error::of_client(error, call.access.source(), plugin)),
-            Fault::Server(fault) => Self::ServerCertificate { call, fault },
-            Fault::Client(fault) => Self::ClientCertificate { call, fault },
-            Fault::Transport(source) => Self::Unreachable { call, source },
-            Fault::Other(source) => Self::Other { call, source },
+            Fault::Server(fault) => Self::ServerCertificate { call: Box::new(call), fault },
+            Fault::Client(fault) => Self::ClientCertificate { call: Box::new(call), fault },
+            Fault::Transport(source) => Self::Unreachable { call: Box::new(call), source },
+            Fault::Other(source) => Self::Other { call: Box::new(call), source },
         }
     }
 
     /// The refusal of this request.
-    pub(crate) fn of_status(call: Box<Call>, status: &Status) -> Self {
+    pub(crate) fn of_status(call: Call, status: &Status) -> Self {
+        let call = Box::new(call);
         match status.code {
             401 => Self::Unauthorized { call },
             403 => Self::Forbidden { call },

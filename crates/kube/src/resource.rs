@@ -205,7 +205,7 @@ mod tests {
     fn a_watch_asks_for_bookmarks_from_a_version_on() {
         let slices = selection(Resource::EndpointSlices, Some("shop"), By::Service("web".to_owned()));
         assert_eq!(
-            slices.watch("345", Duration::from_secs(300)).unwrap().uri(),
+            slices.watch("345", Duration::from_mins(5)).unwrap().uri(),
             "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices?&watch=true&timeoutSeconds=300\
              &labelSelector=kubernetes.io%2Fservice-name%3Dweb&allowWatchBookmarks=true&resourceVersion=345"
         );

@@ -19,7 +19,7 @@ use crate::certificate::Certificate;
 use crate::error::{Call, ClientFault, Error};
 
 /// How long a connection may take to be made, TLS included.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 
 /// When a silent server counts as gone: the first question after `KEEPALIVE.0`, and `KEEPALIVE.2` more, each
 /// `KEEPALIVE.1` after the one before it. That is after 30 s. The questions are the kernel's own, and wake nobody.
@@ -92,6 +92,13 @@ impl Session {
             .service(http);
         let client = Client::new(service, access.namespace());
         Ok(Self { client, access: Arc::new(access), server, certificate, plugin })
+    }
+
+    /// One with a client that has no sockets.
+    #[cfg(test)]
+    pub(crate) fn mocked(client: Client, access: &Access) -> Self {
+        let (access, config) = access.read().unwrap();
+        Self { client, access: Arc::new(access), server: Server::of(&config), certificate: None, plugin: None }
     }
 
     /// The failure of a request of this session.

@@ -34,12 +34,11 @@ impl Settings {
     /// The settings in environment variables; an empty one counts as unset, as it does for kubectl.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let kubeconfigs = match set("KUBECONFIG") {
-            Some(list) => std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect(),
-            None => {
-                let home = set(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
-                home.map(|home| PathBuf::from(home).join(".kube").join("config")).into_iter().collect()
-            }
+        let kubeconfigs = if let Some(list) = set("KUBECONFIG") {
+            std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect()
+        } else {
+            let home = set(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
+            home.map(|home| PathBuf::from(home).join(".kube").join("config")).into_iter().collect()
         };
         let pod = set("KUBERNETES_SERVICE_HOST").zip(set("KUBERNETES_SERVICE_PORT"));
         let pod = pod.map(|(host, port)| PodSettings { host, port, service_account: PathBuf::from(SERVICE_ACCOUNT) });

@@ -100,21 +100,22 @@ impl Watch {
     pub async fn next(&mut self) -> Objects {
         loop {
             let news = match self.due {
-                None => self.news.recv().await,
-                Some(due) => match timeout_at(due, self.news.recv()).await {
-                    Ok(news) => news,
-                    Err(_) => {
-                        self.due = None;
-                        if let Some(objects) = self.changed() {
-                            return objects;
-                        }
-                        continue;
-                    }
-                },
+                None => Ok(self.news.recv().await),
+                Some(due) => timeout_at(due, self.news.recv()).await,
             };
-            if let Some((id, news)) = news {
-                self.take(id, news);
-                self.due.get_or_insert_with(|| Instant::now() + LULL);
+            match news {
+                Ok(Some((id, news))) => {
+                    self.take(id, news);
+                    self.due.get_or_insert_with(|| Instant::now() + LULL);
+                }
+                // Does not happen: a sender is kept for followers to come.
+                Ok(None) => std::future::pending().await,
+                Err(_) => {
+                    self.due = None;
+                    if let Some(objects) = self.changed() {
+                        return objects;
+                    }
+                }
             }
         }
     }
@@ -124,7 +125,11 @@ impl Watch {
         if self.followed.values().any(|followed| !followed.is_answered) {
             return None;
         }
-        let objects = Objects { problem: self.problem(), ..self.known.objects(&self.keys) };
+        let mut objects = Objects { problem: self.problem(), ..self.known.objects(&self.keys) };
+        if self.followed.iter().any(|(selection, followed)| followed.is_no_loss(selection)) {
+            // A list of them that nobody keeps up to date is worse than none.
+            objects.ready_nodes = None;
+        }
         if self.told.as_ref() == Some(&objects) {
             return None;
         }
@@ -215,3 +220,6 @@ impl Trouble {
         format!("{}, since {:.0}", causes::line(&self.error), self.since)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,10 @@ use std::time::Duration;
 use kube::client::AuthError;
 use kube::core::Status;
 use rustls::{AlertDescription, CertificateError};
+use tokio::time::error::Elapsed;
 
 use super::{ClientFault, ServerFault};
+use crate::session::CONNECT;
 
 /// The innermost cause of a failure: the errors around it only say that there is one.
 #[derive(Debug)]
@@ -18,8 +20,6 @@ pub enum Cause {
     Client(Box<kube::Error>),
     /// A part of an answer that is not what the API writes.
     Answer(serde_json::Error),
-    /// The connection broke in the middle of an answer.
-    Broken(io::Error),
     /// No answer for so long.
     Late(Duration),
 }
@@ -29,7 +29,6 @@ impl fmt::Display for Cause {
         match self {
             Self::Client(error) => fmt::Display::fmt(innermost(error.as_ref()), f),
             Self::Answer(error) => error.fmt(f),
-            Self::Broken(error) => fmt::Display::fmt(innermost(error), f),
             Self::Late(limit) => write!(f, "no answer within {} s", limit.as_secs()),
         }
     }
@@ -72,6 +71,8 @@ impl Fault {
                 Some(fault) => Self::Client(fault),
                 None => Self::Transport(Cause::Client(Box::new(error))),
             },
+            // Nothing else has a limit within the client.
+            None if chain(&error).any(<Link>::is::<Elapsed>) => Self::Transport(Cause::Late(CONNECT)),
             _ => Self::Transport(Cause::Client(Box::new(error))),
         }
     }

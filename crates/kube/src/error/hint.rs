@@ -29,7 +29,9 @@ fn unreachable(source: &Source) -> String {
     match source {
         Source::Context { name, .. } => match cluster(name) {
             Some((Tool::K3d, cluster)) => {
-                format!("is the cluster running? `k3d cluster list` shows it, `k3d cluster start {cluster}` starts it")
+                format!(
+                    "is the cluster running? `k3d cluster list` shows it, and `k3d cluster start {cluster}` starts it"
+                )
             }
             _ => format!("is the cluster running? `kubectl --context {name} version` asks the same server"),
         },
@@ -45,7 +47,7 @@ fn server(source: &Source, fault: ServerFault) -> String {
                 .to_owned()
         }
         ServerFault::NotYetValid => "see whether the clock of this machine is right".to_owned(),
-        ServerFault::NotTrusted => format!("perhaps it is another cluster by now: {}", renewal(source)),
+        ServerFault::NotTrusted => format!("perhaps it is another cluster by now; {}", renewal(source)),
         ServerFault::WrongName => {
             "write the server's name in its certificate as the cluster's `tls-server-name` in the kubeconfig".to_owned()
         }

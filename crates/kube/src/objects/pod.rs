@@ -25,13 +25,13 @@ struct Spec {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Container {
-    ports: Option<Vec<ContainerPort>>,
+    ports: Option<Vec<Declared>>,
     restart_policy: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ContainerPort {
+struct Declared {
     name: Option<String>,
     container_port: Option<u32>,
     protocol: Option<String>,

@@ -26,12 +26,12 @@ struct Spec {
     #[serde(rename = "clusterIPs")]
     cluster_ips: Option<Vec<String>>,
     external_traffic_policy: Option<String>,
-    ports: Option<Vec<Port>>,
+    ports: Option<Vec<RawPort>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Port {
+struct RawPort {
     name: Option<String>,
     protocol: Option<String>,
     port: Option<u32>,
@@ -85,7 +85,7 @@ fn addresses(texts: impl IntoIterator<Item = String>) -> Vec<IpAddr> {
     texts.into_iter().filter_map(|text| text.parse().ok()).collect()
 }
 
-fn service_port(raw: Port) -> Option<ServicePort> {
+fn service_port(raw: RawPort) -> Option<ServicePort> {
     Some(ServicePort {
         protocol: protocol(raw.protocol.as_deref())?,
         port: port(raw.port)?,

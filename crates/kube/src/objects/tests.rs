@@ -18,37 +18,37 @@ fn recorded(resource: Resource, text: &str, name: &str) -> Item {
 }
 
 /// The only object of a list with this one.
-fn listed(resource: Resource, object: Value) -> Item {
+fn listed(resource: Resource, object: &Value) -> Item {
     let list = json!({ "metadata": { "resourceVersion": "1" }, "items": [object] }).to_string();
     page(resource, &list).unwrap().objects.remove(0).item
 }
 
-fn service(spec: Value, status: Value) -> Service {
+fn service(spec: &Value, status: &Value) -> Service {
     let object = json!({ "metadata": { "name": "web", "namespace": "shop" }, "spec": spec, "status": status });
-    let Item::Service(service) = listed(Resource::Services, object) else { panic!("a Service") };
+    let Item::Service(service) = listed(Resource::Services, &object) else { panic!("a Service") };
     service
 }
 
-fn pod(metadata: Value, spec: Value, status: Value) -> Pod {
+fn pod(metadata: &Value, spec: &Value, status: &Value) -> Pod {
     let object = json!({ "metadata": metadata, "spec": spec, "status": status });
-    let Item::Pod(pod) = listed(Resource::Pods, object) else { panic!("a pod") };
+    let Item::Pod(pod) = listed(Resource::Pods, &object) else { panic!("a pod") };
     pod
 }
 
-fn slice(object: Value) -> Slice {
+fn slice(object: &Value) -> Slice {
     let Item::Slice(slice) = listed(Resource::EndpointSlices, object) else { panic!("a slice") };
     slice
 }
 
-fn slice_of(addresses: &str, endpoints: Value, ports: Value) -> Slice {
+fn slice_of(addresses: &str, endpoints: &Value, ports: &Value) -> Slice {
     let labels = json!({ "kubernetes.io/service-name": "web" });
-    slice(json!({ "metadata": { "name": "web-1", "labels": labels },
+    slice(&json!({ "metadata": { "name": "web-1", "labels": labels },
         "addressType": addresses, "endpoints": endpoints, "ports": ports }))
 }
 
-fn selector(selector: Value) -> Option<String> {
+fn selector(selector: &Value) -> Option<String> {
     let Item::Workload(selector) =
-        listed(Resource::Deployments, json!({ "metadata": { "name": "web" }, "spec": { "selector": selector } }))
+        listed(Resource::Deployments, &json!({ "metadata": { "name": "web" }, "spec": { "selector": selector } }))
     else {
         panic!("a workload")
     };
@@ -173,19 +173,19 @@ fn a_list_of_several_pages_tells_how_to_go_on() {
 
 #[test]
 fn a_headless_service_has_no_address() {
-    let headless = service(json!({ "clusterIP": "None", "clusterIPs": ["None"] }), json!({}));
+    let headless = service(&json!({ "clusterIP": "None", "clusterIPs": ["None"] }), &json!({}));
     assert!(headless.is_headless());
     assert_eq!(headless.exposure, Exposure::ClusterIp);
 }
 
 #[test]
 fn a_service_of_an_old_server_has_one_address() {
-    assert_eq!(service(json!({ "clusterIP": "10.43.0.7" }), json!({})).cluster_ips.len(), 1);
+    assert_eq!(service(&json!({ "clusterIP": "10.43.0.7" }), &json!({})).cluster_ips.len(), 1);
 }
 
 #[test]
 fn an_external_name_leads_nowhere_in_the_cluster() {
-    let alias = service(json!({ "type": "ExternalName", "externalName": "example.org" }), json!({}));
+    let alias = service(&json!({ "type": "ExternalName", "externalName": "example.org" }), &json!({}));
     assert_eq!(alias.exposure, Exposure::ExternalName { name: "example.org".to_owned() });
     assert!(alias.cluster_ips.is_empty() && !alias.is_headless());
 }
@@ -195,7 +195,7 @@ fn a_load_balancer_is_known_by_its_ip_addresses_only() {
     let spec = json!({ "type": "LoadBalancer", "externalTrafficPolicy": "Local",
         "clusterIPs": ["10.43.0.9", "fd00::9"] });
     let status = json!({ "loadBalancer": { "ingress": [{ "ip": "172.20.0.2" }, { "hostname": "lb.example.org" }] } });
-    let balanced = service(spec, status);
+    let balanced = service(&spec, &status);
     assert_eq!(balanced.exposure, Exposure::LoadBalancer);
     assert_eq!(balanced.ingress, ["172.20.0.2".parse::<std::net::IpAddr>().unwrap()]);
     assert_eq!(balanced.cluster_ips.len(), 2);
@@ -208,7 +208,7 @@ fn ports_of_other_protocols_are_dropped_and_tcp_is_the_default() {
         "protocol": "UDP", "nodePort": 0 }]);
     let unnamed = ServicePort { name: None, protocol: Protocol::Tcp, port: port(80), node_port: None };
     assert_eq!(
-        service(json!({ "ports": ports }), json!({})).ports,
+        service(&json!({ "ports": ports }), &json!({})).ports,
         [unnamed, service_port("dns", Protocol::Udp, 53, 0)]
     );
 }
@@ -220,7 +220,7 @@ fn what_a_slice_does_not_tell_of_readiness_counts_as_ready() {
         { "addresses": ["10.42.0.2"], "conditions": { "ready": false } },
         { "addresses": ["10.42.0.3"], "conditions": { "ready": false, "serving": true, "terminating": true } },
     ]);
-    let told = slice_of("IPv4", endpoints, json!([{ "name": "", "port": 80 }]));
+    let told = slice_of("IPv4", &endpoints, &json!([{ "name": "", "port": 80 }]));
     let told: Vec<_> = told.endpoints.iter().map(|endpoint| (endpoint.ready, endpoint.terminating)).collect();
     assert_eq!(told, [(true, false), (false, false), (false, true)]);
 }
@@ -228,9 +228,9 @@ fn what_a_slice_does_not_tell_of_readiness_counts_as_ready() {
 #[test]
 fn a_slice_may_have_no_ports_no_endpoints_and_no_service() {
     let endpoints = json!([{ "addresses": ["10.42.0.1"] }]);
-    assert_eq!(slice_of("IPv4", endpoints, json!(null)).endpoints[0].ports, []);
-    assert_eq!(slice_of("IPv4", json!(null), json!(null)).endpoints, []);
-    assert_eq!(slice(json!({ "metadata": { "name": "own" } })).service, "");
+    assert_eq!(slice_of("IPv4", &endpoints, &json!(null)).endpoints[0].ports, []);
+    assert_eq!(slice_of("IPv4", &json!(null), &json!(null)).endpoints, []);
+    assert_eq!(slice(&json!({ "metadata": { "name": "own" } })).service, "");
 }
 
 #[test]
@@ -239,19 +239,22 @@ fn an_endpoint_is_a_pod_only_if_its_target_is_one() {
         { "addresses": ["10.42.0.1"], "targetRef": { "kind": "Pod", "name": "web-a" } },
         { "addresses": ["10.42.0.2"], "targetRef": { "kind": "VirtualMachine", "name": "web-b" } },
     ]);
-    let pods: Vec<_> = slice_of("IPv4", endpoints, json!([])).endpoints.into_iter().map(|e| e.pod).collect();
+    let pods: Vec<_> = slice_of("IPv4", &endpoints, &json!([])).endpoints.into_iter().map(|e| e.pod).collect();
     assert_eq!(pods, [Some("web-a".to_owned()), None]);
 }
 
 #[test]
 fn names_for_addresses_are_no_endpoints() {
-    assert_eq!(slice_of("FQDN", json!([{ "addresses": ["db.example.org"] }]), json!([])).endpoints, []);
-    assert_eq!(slice_of("IPv4", json!([{ "addresses": ["nonsense"] }, { "addresses": [] }]), json!([])).endpoints, []);
+    assert_eq!(slice_of("FQDN", &json!([{ "addresses": ["db.example.org"] }]), &json!([])).endpoints, []);
+    assert_eq!(
+        slice_of("IPv4", &json!([{ "addresses": ["nonsense"] }, { "addresses": [] }]), &json!([])).endpoints,
+        []
+    );
 }
 
-fn addressed(slice: &str, addresses: &[&str], ports: Value) -> Slice {
+fn addressed(slice: &str, addresses: &[&str], ports: &Value) -> Slice {
     let endpoints: Vec<Value> = addresses.iter().map(|address| json!({ "addresses": [address] })).collect();
-    slice_of(slice, json!(endpoints), ports)
+    slice_of(slice, &json!(endpoints), ports)
 }
 
 fn joined(slices: &[Slice]) -> Vec<Endpoint> {
@@ -261,17 +264,17 @@ fn joined(slices: &[Slice]) -> Vec<Endpoint> {
 #[test]
 fn the_slices_of_a_service_are_joined_with_ipv4_first() {
     let ports = json!([{ "port": 80 }]);
-    let six = addressed("IPv6", &["fd00::2"], ports.clone());
-    let four = addressed("IPv4", &["10.42.1.9", "10.42.0.2"], ports);
+    let six = addressed("IPv6", &["fd00::2"], &ports);
+    let four = addressed("IPv4", &["10.42.1.9", "10.42.0.2"], &ports);
     let addresses: Vec<_> = joined(&[six, four]).iter().map(|endpoint| endpoint.address.to_string()).collect();
     assert_eq!(addresses, ["10.42.0.2", "10.42.1.9", "fd00::2"]);
 }
 
 #[test]
 fn an_endpoint_of_two_slices_is_one_with_the_ports_of_both() {
-    let http = addressed("IPv4", &["10.42.0.2"], json!([{ "name": "http", "port": 80 }]));
+    let http = addressed("IPv4", &["10.42.0.2"], &json!([{ "name": "http", "port": 80 }]));
     let both =
-        addressed("IPv4", &["10.42.0.2"], json!([{ "name": "http", "port": 80 }, { "name": "db", "port": 5432 }]));
+        addressed("IPv4", &["10.42.0.2"], &json!([{ "name": "http", "port": 80 }, { "name": "db", "port": 5432 }]));
     let [endpoint] = joined(&[http, both]).try_into().unwrap();
     assert_eq!(
         endpoint.ports,
@@ -281,8 +284,8 @@ fn an_endpoint_of_two_slices_is_one_with_the_ports_of_both() {
 
 #[test]
 fn an_endpoint_that_moves_between_slices_stays_ready() {
-    let old = slice_of("IPv4", json!([{ "addresses": ["10.42.0.2"], "conditions": { "ready": false } }]), json!([]));
-    let new = slice_of("IPv4", json!([{ "addresses": ["10.42.0.2"], "conditions": { "ready": true } }]), json!([]));
+    let old = slice_of("IPv4", &json!([{ "addresses": ["10.42.0.2"], "conditions": { "ready": false } }]), &json!([]));
+    let new = slice_of("IPv4", &json!([{ "addresses": ["10.42.0.2"], "conditions": { "ready": true } }]), &json!([]));
     for slices in [[old.clone(), new.clone()], [new, old]] {
         let [endpoint] = joined(&slices).try_into().unwrap();
         assert!(endpoint.ready);
@@ -295,7 +298,7 @@ fn a_pod_that_took_over_an_address_is_an_endpoint_of_its_own() {
         let target = json!({ "kind": "Pod", "name": pod });
         json!({ "addresses": ["10.42.0.2"], "conditions": { "ready": ready }, "targetRef": target })
     };
-    let slice = slice_of("IPv4", json!([of("web-a", false), of("web-b", true)]), json!([]));
+    let slice = slice_of("IPv4", &json!([of("web-a", false), of("web-b", true)]), &json!([]));
     assert_eq!(joined(&[slice]).len(), 2);
 }
 
@@ -309,7 +312,7 @@ fn ready() -> Value {
 fn a_pod_that_is_deleted_is_terminating_and_not_ready() {
     let metadata = json!({ "name": "web-a", "deletionTimestamp": "2026-11-22T21:37:14Z" });
     let status = json!({ "phase": "Running", "podIP": "10.42.0.2", "conditions": ready() });
-    let gone = pod(metadata, json!({}), status);
+    let gone = pod(&metadata, &json!({}), &status);
     assert!(gone.terminating && !gone.ready);
     assert!(gone.address.is_some());
 }
@@ -318,17 +321,17 @@ fn a_pod_that_is_deleted_is_terminating_and_not_ready() {
 fn a_pod_that_has_finished_is_neither_ready_nor_addressed() {
     for phase in ["Succeeded", "Failed"] {
         let status = json!({ "phase": phase, "podIP": "10.42.0.2", "conditions": ready() });
-        let finished = pod(json!({ "name": "job-a" }), json!({}), status);
+        let finished = pod(&json!({ "name": "job-a" }), &json!({}), &status);
         assert_eq!((finished.ready, finished.address), (false, None));
     }
 }
 
 #[test]
 fn a_pod_that_has_not_started_has_no_address() {
-    let pending = pod(json!({ "name": "web-a" }), json!({ "containers": null }), json!({ "phase": "Pending" }));
+    let pending = pod(&json!({ "name": "web-a" }), &json!({ "containers": null }), &json!({ "phase": "Pending" }));
     assert_eq!((pending.ready, pending.address, pending.node), (false, None, None));
     let conditions = json!([{ "type": "Ready", "status": "False" }]);
-    assert!(!pod(json!({ "name": "web-a" }), json!({}), json!({ "conditions": conditions })).ready);
+    assert!(!pod(&json!({ "name": "web-a" }), &json!({}), &json!({ "conditions": conditions })).ready);
 }
 
 #[test]
@@ -341,30 +344,30 @@ fn a_sidecars_ports_count_and_those_of_other_init_containers_do_not() {
     ]);
     let spec = json!({ "containers": containers, "initContainers": init });
     assert_eq!(
-        pod(json!({ "name": "web-a" }), spec, json!({})).ports,
+        pod(&json!({ "name": "web-a" }), &spec, &json!({})).ports,
         [endpoint_port(Some("http"), Protocol::Tcp, 8080), endpoint_port(Some("proxy"), Protocol::Tcp, 15001)]
     );
 }
 
 #[test]
 fn a_workloads_selector_is_written_as_requests_have_it() {
-    assert_eq!(selector(json!({ "matchLabels": { "tier": "a", "app": "web" } })).as_deref(), Some("app=web,tier=a"));
+    assert_eq!(selector(&json!({ "matchLabels": { "tier": "a", "app": "web" } })).as_deref(), Some("app=web,tier=a"));
     let expressions = json!([
         { "key": "tier", "operator": "In", "values": ["a", "b"] },
         { "key": "tier", "operator": "NotIn", "values": ["c"] },
         { "key": "app", "operator": "Exists" },
         { "key": "old", "operator": "DoesNotExist", "values": null },
     ]);
-    let text = selector(json!({ "matchLabels": { "app": "web" }, "matchExpressions": expressions }));
+    let text = selector(&json!({ "matchLabels": { "app": "web" }, "matchExpressions": expressions }));
     assert_eq!(text.as_deref(), Some("app=web,tier in (a,b),tier notin (c),app,!old"));
 }
 
 #[test]
 fn a_selector_that_says_nothing_selects_nothing() {
-    assert_eq!(selector(json!(null)), None);
-    assert_eq!(selector(json!({})), None);
+    assert_eq!(selector(&json!(null)), None);
+    assert_eq!(selector(&json!({})), None);
     let unknown = json!({ "matchLabels": { "app": "web" }, "matchExpressions": [{ "key": "n", "operator": "Gt" }] });
-    assert_eq!(selector(unknown), None);
+    assert_eq!(selector(&unknown), None);
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Follower {
                 Ok(event) => event,
                 // The last line of a broken connection.
                 Err(error) if error.is_eof() => return Ok(()),
-                Err(error) => return Err(Error::Other { call: self.call(), source: Cause::Answer(error) }),
+                Err(error) => return Err(Error::Other { call: Box::new(self.call()), source: Cause::Answer(error) }),
             };
             let news = match event {
                 Event::Put(object) => {
@@ -118,8 +118,8 @@ impl Follower {
         Ok(())
     }
 
-    fn call(&self) -> Box<Call> {
-        Box::new(Call::of(Verb::Watch, &self.selection, &self.api.access()))
+    fn call(&self) -> Call {
+        Call::of(Verb::Watch, &self.selection, &self.api.access())
     }
 
     /// Waits until there is room for the news. Whoever does not listen any more has ended this task.
