@@ -125,7 +125,11 @@ impl Watch {
         if self.followed.values().any(|followed| !followed.is_answered) {
             return None;
         }
-        let objects = Objects { problem: self.problem(), ..self.known.objects(&self.keys) };
+        let mut objects = Objects { problem: self.problem(), ..self.known.objects(&self.keys) };
+        if self.followed.iter().any(|(selection, followed)| followed.is_no_loss(selection)) {
+            // A list of them that nobody keeps up to date is worse than none.
+            objects.ready_nodes = None;
+        }
         if self.told.as_ref() == Some(&objects) {
             return None;
         }

@@ -70,9 +70,6 @@ pub enum SessionError {
     /// The peer asks for answers, and does not read them.
     #[error("the peer has asked for more than {MAX_ANSWERS} bytes of answers without reading them")]
     Flooded,
-    /// This end could not compress its headers.
-    #[error("headers could not be compressed")]
-    Compression,
 }
 
 /// Why a block of headers cannot be read.

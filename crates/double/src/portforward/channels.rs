@@ -33,7 +33,7 @@ where
             let port_bytes = port.to_le_bytes().to_vec();
             data.send(port_bytes.clone()).await;
             error.send(port_bytes).await;
-            runtime.forward(port, received, data, error).await;
+            runtime.forward(port, received, std::future::pending(), data, error).await;
         });
     }
     drop(session);

@@ -4,6 +4,7 @@ mod channels;
 mod handshake;
 mod lane;
 mod runtime;
+mod spdy;
 mod websocket;
 mod wire;
 
@@ -75,7 +76,7 @@ impl Session {
         let Ok(connection) = self.upgrade.await else { return };
         let connection = TokioIo::new(connection);
         match self.form {
-            Form::Spdy { .. } => drop(wire::Wire::Plain),
+            Form::Spdy { websocket } => spdy::run(connection, self.runtime, websocket).await,
             Form::Channels { base64, ports } => {
                 channels::run(connection, self.runtime, &ports, base64).await;
             }

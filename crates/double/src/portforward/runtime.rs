@@ -18,7 +18,7 @@ use crate::connections::PodName;
 use crate::shared::Shared;
 
 /// How much is read from a pod at a time, in bytes, as Go's `io.Copy` does.
-const PIECE: usize = 32 * 1024;
+pub(crate) const PIECE: usize = 32 * 1024;
 
 /// Leads into one pod.
 #[derive(Clone)]
@@ -40,19 +40,33 @@ impl Runtime {
         Self { shared, pod, sandbox }
     }
 
-    /// Carries one connection to a port: what comes in to the pod, and what comes from it into a lane. What fails is told
-    /// in another. Both lanes are ended.
-    pub(crate) async fn forward(&self, port: u16, inbox: mpsc::Receiver<Bytes>, data: Lane, error: Lane) {
+    /// Carries one connection to a port, until it ends or is `reset`: what comes in to the pod, and what comes from it
+    /// into a lane. What fails is told in another. Both lanes are ended.
+    pub(crate) async fn forward(
+        &self,
+        port: u16,
+        inbox: mpsc::Receiver<Bytes>,
+        reset: impl Future<Output = ()>,
+        data: Lane,
+        error: Lane,
+    ) {
         self.shared.tally.streams.fetch_add(1, Ordering::Relaxed);
-        let result = match self.connect(port).await {
-            Ok(pod) => carry(pod, inbox, &data).await.map_err(|why| self.broken(port, &why)),
-            Err(why) => Err(why),
+        let result = tokio::select! {
+            result = self.carry(port, inbox, &data) => result,
+            () = reset => Ok(()),
         };
         data.end().await;
         if let Err(message) = result {
             error.send(message).await;
         }
         error.end().await;
+    }
+
+    /// Copies both ways until both have ended, each in its own time; or until the pod breaks the connection.
+    async fn carry(&self, port: u16, inbox: mpsc::Receiver<Bytes>, data: &Lane) -> Result<(), String> {
+        let (from_pod, to_pod) = self.connect(port).await?.into_split();
+        let copied = tokio::try_join!(read(from_pod, data), write(to_pod, inbox));
+        copied.map(drop).map_err(|why| self.broken(port, &why))
     }
 
     async fn connect(&self, port: u16) -> Result<TcpStream, String> {
@@ -94,12 +108,6 @@ fn in_go(error: &io::Error) -> String {
         io::ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
         kind => kind.to_string(),
     }
-}
-
-/// Copies both ways until both have ended, each in its own time; or until the pod breaks the connection.
-async fn carry(pod: TcpStream, inbox: mpsc::Receiver<Bytes>, data: &Lane) -> io::Result<()> {
-    let (from_pod, to_pod) = pod.into_split();
-    tokio::try_join!(read(from_pod, data), write(to_pod, inbox)).map(drop)
 }
 
 async fn read(mut pod: OwnedReadHalf, data: &Lane) -> io::Result<()> {

@@ -131,7 +131,7 @@ impl Kept {
     pub(crate) async fn ended(&mut self) {
         let closed = async {
             while self.requests.ready().await.is_ok() {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
         };
         soon(closed).await;

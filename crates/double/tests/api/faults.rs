@@ -97,7 +97,7 @@ async fn a_restart_breaks_connections_and_comes_back_on_the_same_port() {
     kept.ended().await;
     let back = async {
         while TcpStream::connect(double.address()).await.is_err() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     soon(back).await;

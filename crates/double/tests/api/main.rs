@@ -9,4 +9,6 @@ mod objects;
 mod pod;
 mod record;
 mod remote;
+mod replay;
+mod spdy;
 mod watches;

@@ -17,7 +17,7 @@ pub(crate) struct Server {
 }
 
 /// A server that does this to each connection.
-pub(crate) async fn server<F>(serve: fn(TcpStream) -> F) -> Server
+pub(crate) async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Server
 where
     F: Future<Output = ()> + Send + 'static,
 {

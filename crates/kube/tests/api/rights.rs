@@ -29,11 +29,13 @@ async fn the_verb_that_is_missing_is_named_and_the_rest_is_seen() {
 
 #[tokio::test]
 async fn nodes_that_may_not_be_seen_are_not_known_and_no_problem() {
-    let lab = Lab::recorded().await;
-    forbid(&lab, Verb::List, Resource::Nodes).await;
-    let mut watch = lab.api().await.watch(keys(&[ECHO]), true);
-    let seen = soon(watch.next()).await;
-    assert_eq!((seen.ready_nodes, seen.problem), (None, None));
+    for verb in [Verb::List, Verb::Watch] {
+        let lab = Lab::recorded().await;
+        forbid(&lab, verb, Resource::Nodes).await;
+        let mut watch = lab.api().await.watch(keys(&[ECHO]), true);
+        let seen = until(&mut watch, |objects| objects.ready_nodes.is_none()).await;
+        assert_eq!((ready(&seen, ECHO).unwrap().len(), seen.problem), (1, None));
+    }
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use portgate_double::{Fault, Resource};
 use portgate_double::object::service;
+use portgate_double::{Fault, Resource};
 
 use crate::client::{tcp_echoes, udp_echoes};
 use crate::kubernetes::{BOTH_PROTOCOLS, INNER, INTERNAL, NAMESPACE, PODS};

@@ -108,7 +108,10 @@ async fn services_are_listed_with_their_ways_and_where_they_are_open() {
     let listed = cluster.run("services -n backend").await.ok();
     let row = |name: &str| lines(&listed.stdout).into_iter().find(|line| line.contains(name)).unwrap();
     let shop = row(&format!("{INNER}:{ECHO}/tcp"));
-    assert!(shop.contains("NodePort") && shop.contains("node") && shop.contains(&format!("localhost:{port}/tcp")), "{shop}");
+    assert!(
+        shop.contains("NodePort") && shop.contains("node") && shop.contains(&format!("localhost:{port}/tcp")),
+        "{shop}"
+    );
     let inner = row("internal");
     assert!(inner.contains("ClusterIP") && inner.contains("route") && inner.ends_with('-'), "{inner}");
     let items = cluster.run("services -o json").await.ok().json();

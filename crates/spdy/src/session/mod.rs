@@ -224,8 +224,7 @@ impl Session {
     }
 
     fn write_block(&mut self, kind: FrameKind, fin: bool, fixed: &[u8], headers: &Headers) -> Result<(), CallError> {
-        let compressed = self.compressor.compress(&headers.to_block()?);
-        let block = compressed.map_err(|failure| CallError::Session(self.fail(failure)))?;
+        let block = self.compressor.compress(&headers.to_block()?);
         write_control(&mut self.output, kind, u8::from(fin) * FLAG_FIN, &[fixed, &block]);
         Ok(())
     }
@@ -242,8 +241,7 @@ impl Session {
 
     /// Breaks the session, and returns why.
     fn fail(&mut self, failure: SessionError) -> SessionError {
-        let is_own = failure == SessionError::Compression;
-        self.go_away(if is_own { GoAwayStatus::InternalError } else { GoAwayStatus::ProtocolError });
+        self.go_away(GoAwayStatus::ProtocolError);
         self.streams.clear();
         self.payload = None;
         self.failure = Some(failure.clone());

@@ -81,7 +81,6 @@ fn a_control_frame_that_is_too_long_breaks_the_session_before_it_has_come() {
 
 #[test]
 fn the_longest_headers_that_can_be_sent_are_received() {
-    // What compression cannot make shorter.
     let mut seed = 1_u32;
     let mut noise = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -106,10 +105,9 @@ fn headers_that_are_too_long_change_nothing() {
 }
 
 #[test]
-fn a_bomb_of_headers_breaks_the_session() {
+fn headers_that_become_too_long_break_the_session() {
     let mut end = End::server();
     let frame = end.raw_block(FrameKind::SynStream, 0, 1, &vec![0; MAX_HEADER_BLOCK + 1]);
-    assert!(frame.len() < 500);
     let (kind, stream) = (FrameKind::SynStream, id(1));
     assert_eq!(end.breaks(&frame), SessionError::Block { kind, stream, source: BlockError::TooLarge });
 }

@@ -76,7 +76,7 @@ impl End {
 
     fn raw_block(&mut self, kind: FrameKind, flags: u8, number: u32, block: &[u8]) -> Vec<u8> {
         let fixed: &[u8] = if kind == FrameKind::SynStream { &[0; 6] } else { &[] };
-        let block = self.peer.compress(block).unwrap();
+        let block = self.peer.compress(block);
         control(kind, flags, &[&number.to_be_bytes(), fixed, &block].concat())
     }
 }
