@@ -39,7 +39,7 @@ where
 {
     let (link, commands) = Link::new();
     let link = Arc::new(link);
-    let (stream, inbox) = PodStream::new(Arc::clone(&link), 0);
+    let (stream, inbox) = PodStream::new(&link, 0);
     (stream, carry(connection, link, commands, FarEnd::new(inbox)))
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use kube::Client;
@@ -61,7 +62,11 @@ impl Connector {
     }
 
     /// A connection for one stream, by the last resort.
-    pub(super) async fn channels(&self, pod: &PodName, port: Port) -> Result<WebSocketStream<Connection>, ForwardError> {
+    pub(super) async fn channels(
+        &self,
+        pod: &PodName,
+        port: Port,
+    ) -> Result<WebSocketStream<Connection>, ForwardError> {
         match self.upgrade(Transport::Channels, pod, Some(port)).await? {
             Ok(connection) => Ok(websocket(connection).await),
             Err(refusal) => Err(self.refused(vec![refusal])),
@@ -139,8 +144,8 @@ async fn settle(transport: Transport, granted: &Granted, answer: Response<Body>)
         return Ok(Ok(TokioIo::new(connection)));
     }
     let is_error = code.is_client_error() || code.is_server_error();
-    let body = if is_error { answer.into_body().collect_bytes().await? } else { Default::default() };
-    let message = judge(code, &body).map_err(|status| kube::Error::Api(Box::new(status)))?;
+    let body = if is_error { answer.into_body().collect_bytes().await? } else { Bytes::new() };
+    let message = judge(code, &body).map_err(kube::Error::Api)?;
     Ok(Err(Refusal { transport, code: code.as_u16(), message }))
 }
 
@@ -149,7 +154,7 @@ async fn settle(transport: Transport, granted: &Granted, answer: Response<Body>)
 /// What the API server itself says of a request is a `Status`, and that counts, but for 400: it says so of a pod without
 /// a node and of a request that lost its upgrade on the way, and only its words tell them apart. What comes without a
 /// `Status` is a proxy's or, if the API server has passed the request on, a node's.
-fn judge(code: StatusCode, body: &[u8]) -> Result<String, Status> {
+fn judge(code: StatusCode, body: &[u8]) -> Result<String, Box<Status>> {
     let status = serde_json::from_slice::<Status>(body).ok();
     let status = status.filter(|status| status.status == Some(StatusSummary::Failure));
     let text = String::from_utf8_lossy(body);
@@ -164,7 +169,7 @@ fn judge(code: StatusCode, body: &[u8]) -> Result<String, Status> {
     if !is_final {
         return Ok(message);
     }
-    Err(Status { code: code.as_u16(), message, ..status.unwrap_or_default() })
+    Err(Box::new(Status { code: code.as_u16(), message, ..status.unwrap_or_default() }))
 }
 
 #[cfg(test)]

@@ -22,7 +22,9 @@ impl Sessions {
     /// Lets the sessions of all other pods drain.
     pub(super) fn retain(&self, pods: &BTreeSet<PodName>) {
         let others = self.pool().retain(pods);
-        others.iter().for_each(|link| link.command(Command::Drain));
+        for link in others {
+            link.command(Command::Drain);
+        }
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool<Arc<Link>>> {

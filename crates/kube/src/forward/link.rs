@@ -26,11 +26,7 @@ const PIECE: usize = 64;
 /// What a session is told.
 pub(super) enum Command {
     /// Open a stream.
-    Open {
-        port: Port,
-        lease: Lease,
-        answer: oneshot::Sender<Result<PodStream, ForwardError>>,
-    },
+    Open { port: Port, lease: Lease, answer: oneshot::Sender<Result<PodStream, ForwardError>> },
     /// Send bytes, for which room has been taken.
     Send { stream: u32, bytes: Bytes },
     /// Nothing more will be sent.

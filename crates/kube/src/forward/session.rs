@@ -205,7 +205,7 @@ impl Session {
             return self.drain();
         };
         self.request += 1;
-        let (stream, inbox) = PodStream::new(Arc::clone(&self.link), data.number());
+        let (stream, inbox) = PodStream::new(&self.link, data.number());
         self.streams.insert(Stream { data, error, end: FarEnd::new(inbox), _lease: lease });
         self.watchdog.opened(Instant::now());
         // Nobody waits for it any more? Then it is given up as it is dropped.

@@ -52,10 +52,10 @@ impl Inbox {
 
 impl PodStream {
     /// The stream of this number in its session, and where what it receives is put.
-    pub(super) fn new(link: Arc<Link>, number: u32) -> (Self, Inbox) {
+    pub(super) fn new(link: &Arc<Link>, number: u32) -> (Self, Inbox) {
         let lane = Arc::new(Lane::default());
         let (bytes, inbox) = mpsc::unbounded_channel();
-        let end = || End { link: Arc::clone(&link), lane: Arc::clone(&lane), stream: number, is_over: false };
+        let end = || End { link: Arc::clone(link), lane: Arc::clone(&lane), stream: number, is_over: false };
         let stream = Self {
             sender: Sender(end()),
             receiver: Receiver { end: end(), inbox },
@@ -119,20 +119,22 @@ impl Sender {
     async fn room(&self, weight: usize) -> Result<(), StreamError> {
         let End { link, lane, .. } = &self.0;
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
-        let room = match link.room.try_acquire_many(weight) {
-            Ok(room) => room,
-            Err(_) => tokio::select! {
-                biased;
-                error = lane.broken.wait() => return Err(error.clone()),
-                // Where it is closed, the stream is about to be broken.
-                Ok(room) = link.room.acquire_many(weight) => room,
-            },
-        };
-        room.forget();
-        Ok(())
+        if let Ok(room) = link.room.try_acquire_many(weight) {
+            room.forget();
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            error = lane.broken.wait() => Err(error.clone()),
+            Ok(room) = link.room.acquire_many(weight) => {
+                room.forget();
+                Ok(())
+            }
+        }
     }
 
     /// Ends this direction; the pod may go on sending. More than once is the same as once.
+    #[expect(clippy::unused_async, reason = "what is sent may have to wait, and this is sent, too")]
     pub async fn finish(&mut self) -> Result<(), StreamError> {
         if !self.0.is_over {
             self.0.broken()?;

@@ -42,10 +42,18 @@ pub(super) struct Watchdog {
     idle: Option<Instant>,
     /// Whether a ping is on its way.
     pinged: bool,
-    /// Whether data was sent that may not have been read.
-    unread: bool,
-    /// Whether some of it was sent after the ping.
-    unread_after_ping: bool,
+    unread: Unread,
+}
+
+/// Which of the data that was sent may not have been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    /// None.
+    Nothing,
+    /// What was sent before the newest ping.
+    BeforePing,
+    /// Some that was sent after it.
+    AfterPing,
 }
 
 impl Watchdog {
@@ -57,8 +65,7 @@ impl Watchdog {
             deadline: None,
             idle: Some(now + IDLE),
             pinged: false,
-            unread: false,
-            unread_after_ping: false,
+            unread: Unread::Nothing,
         }
     }
 
@@ -76,13 +83,12 @@ impl Watchdog {
     /// The last stream has ended.
     pub(super) fn emptied(&mut self, now: Instant) {
         self.idle = Some(now + IDLE);
-        self.unread = false;
+        self.unread = Unread::Nothing;
     }
 
     /// Data was sent.
     pub(super) fn sent(&mut self) {
-        self.unread = true;
-        self.unread_after_ping = true;
+        self.unread = Unread::AfterPing;
     }
 
     /// Something has come.
@@ -94,7 +100,9 @@ impl Watchdog {
     /// The ping was answered.
     pub(super) fn ponged(&mut self) {
         self.pinged = false;
-        self.unread = self.unread_after_ping;
+        if self.unread == Unread::BeforePing {
+            self.unread = Unread::Nothing;
+        }
     }
 
     /// What is due now. `deaf`: the session is not being read at the moment.
@@ -119,13 +127,15 @@ impl Watchdog {
             return Due::Nothing;
         }
         self.pinged = true;
-        self.unread_after_ping = false;
+        if self.unread == Unread::AfterPing {
+            self.unread = Unread::BeforePing;
+        }
         self.insist(now);
         Due::Ping
     }
 
     fn insist(&mut self, now: Instant) {
-        if !self.unread {
+        if self.unread == Unread::Nothing {
             self.deadline.get_or_insert(now + PATIENCE);
         }
     }
