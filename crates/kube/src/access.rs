@@ -113,8 +113,8 @@ impl Access {
     /// The access that a server container's admin kubeconfig gives, by way of `address`: the node's own, or that of its
     /// published API port.
     ///
-    /// No certificate has to have that address in it, so the server has to prove to be `kubernetes`: the certificates of
-    /// k3s and of kubeadm (kind, minikube) all have this name among their alternative names.
+    /// No certificate needs to have that address in it, so the server has to prove to be `kubernetes`: those of k3s and
+    /// of kubeadm (kind, minikube) all have this name among their alternative names.
     pub fn of_container(container: &str, kubeconfig: &str, address: SocketAddr) -> Result<Self, Error> {
         let (kubeconfig, server, namespace) = container::read(kubeconfig, address)?;
         let source = Source::Container { name: container.to_owned() };
