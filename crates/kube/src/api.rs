@@ -177,7 +177,7 @@ impl Api {
     }
 
     /// Asks, and once more if there is a new session after a failure.
-    async fn answer<T, F: Future<Output = Result<T, kube::Error>>>(
+    pub(crate) async fn answer<T, F: Future<Output = Result<T, kube::Error>>>(
         &self,
         call: &Call,
         request: Result<Request<Vec<u8>>, kube::Error>,

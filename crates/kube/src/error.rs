@@ -27,6 +27,8 @@ pub enum Verb {
     List,
     /// Follow the changes of all that are selected.
     Watch,
+    /// Make one.
+    Create,
 }
 
 impl fmt::Display for Verb {
@@ -35,6 +37,7 @@ impl fmt::Display for Verb {
             Self::Get => "get",
             Self::List => "list",
             Self::Watch => "watch",
+            Self::Create => "create",
         })
     }
 }

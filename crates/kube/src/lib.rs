@@ -11,6 +11,7 @@ pub mod access;
 pub mod api;
 mod certificate;
 pub mod error;
+pub mod forward;
 mod known;
 mod objects;
 pub mod resource;

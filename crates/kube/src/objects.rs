@@ -77,7 +77,7 @@ pub(crate) fn page(resource: Resource, text: &str) -> serde_json::Result<Page> {
         Resource::Pods => page_of::<pod::Raw>(text),
         Resource::Deployments | Resource::StatefulSets | Resource::DaemonSets => page_of::<workload::Raw>(text),
         Resource::Nodes => page_of::<node::Raw>(text),
-        Resource::Namespaces => names(text),
+        Resource::Namespaces | Resource::PortForwards => names(text),
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn event(resource: Resource, line: &str) -> serde_json::Result<Event>
         Resource::Pods => event_of::<pod::Raw>(line),
         Resource::Deployments | Resource::StatefulSets | Resource::DaemonSets => event_of::<workload::Raw>(line),
         Resource::Nodes => event_of::<node::Raw>(line),
-        Resource::Namespaces => event_of::<Nameplate>(line),
+        Resource::Namespaces | Resource::PortForwards => event_of::<Nameplate>(line),
     }
 }
 

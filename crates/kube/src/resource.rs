@@ -33,13 +33,15 @@ pub enum Resource {
     Nodes,
     /// Namespaces, which belong to none either.
     Namespaces,
+    /// Connections to pods, which are made and never listed.
+    PortForwards,
 }
 
 impl Resource {
     /// Its API group; empty for the core group.
     pub const fn group(self) -> &'static str {
         match self {
-            Self::Services | Self::Pods | Self::Nodes | Self::Namespaces => "",
+            Self::Services | Self::Pods | Self::Nodes | Self::Namespaces | Self::PortForwards => "",
             Self::EndpointSlices => "discovery.k8s.io",
             Self::Deployments | Self::StatefulSets | Self::DaemonSets => "apps",
         }
@@ -56,6 +58,7 @@ impl Resource {
             Self::DaemonSets => Kind::DaemonSet.resource(),
             Self::Nodes => "nodes",
             Self::Namespaces => "namespaces",
+            Self::PortForwards => "pods/portforward",
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Call, Error, ServerFault, Verb};
 use crate::access::Source;
+use crate::resource::Resource;
 
 /// How the tools for local clusters call the context of a cluster.
 const CONTEXTS: [(&str, Tool); 2] = [("k3d-", Tool::K3d), ("kind-", Tool::Kind)];
@@ -73,9 +74,12 @@ fn renewal(source: &Source) -> String {
 fn grant(call: &Call) -> Option<String> {
     let resource = call.resource?;
     let verbs = match call.verb {
+        // Which of both it takes depends on the transport, and on the server's version.
+        _ if resource == Resource::PortForwards => "create,get",
         Verb::Get => "get",
         // Whoever watches has to list first.
         Verb::List | Verb::Watch => "list,watch",
+        Verb::Create => "create",
     };
     Some(match &call.namespace {
         Some(namespace) => format!(

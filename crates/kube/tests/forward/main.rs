@@ -1,0 +1,11 @@
+//! Streams to pods, through a server that speaks the API over TLS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod lab;
+mod memory;
+mod outages;
+mod pod;
+mod refusals;
+mod storms;
+mod streams;
+mod transports;

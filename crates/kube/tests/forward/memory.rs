@@ -1,0 +1,1 @@
+//! How much memory connections take that stand still.
