@@ -167,7 +167,7 @@ async fn datagrams(port: u16, reply: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> io::Resu
             let transmit =
                 Transmit { destination: addr, ecn: None, contents: &datagram, segment_size: None, src_ip: dst_ip };
             socket.writable().await?;
-            let _ = socket.try_io(Interest::WRITABLE, || state.send((&socket).into(), &transmit));
+            let _ = socket.try_io(Interest::WRITABLE, || state.try_send((&socket).into(), &transmit));
         }
     }
 }
