@@ -172,8 +172,8 @@ async fn answer(mut receiver: Receiver, mut to: WriteHalf<'_>, verdict: &Verdict
         to.write_all(&bytes).await?;
         tally.bytes_out.add(bytes.len() as u64);
     }
-    if is_silent {
-        let _ = timeout(REASON, verdict.wait()).await;
+    if is_silent && let Ok(Some(reason)) = timeout(REASON, verdict.wait()).await {
+        return Err(Ending::Refused(reason));
     }
     Ok(to.shutdown().await?)
 }

@@ -18,6 +18,9 @@ use crate::support::{LONG, Ran, finish};
 /// The recorded pod behind the recorded Services `echo` and `internal`.
 pub(crate) const POD: &str = "echo-6d4f68dbd7-k8vdx";
 
+/// The recorded node.
+const NODE: &str = "k3d-mycluster-server-0";
+
 /// A user without a Docker engine.
 pub(crate) struct User {
     pub(crate) api: Double,
@@ -63,8 +66,8 @@ impl User {
         let mut slice = endpoint_slice("web", "backend").port("http", 80);
         for (index, name) in pods.iter().enumerate() {
             let address = format!("10.42.0.{}", 80 + index);
-            self.api.apply(pod(name, "backend").at(&address)).await.unwrap();
-            slice = slice.endpoint(&address, "node", name);
+            self.api.apply(pod(name, "backend").on(NODE, "172.20.0.2").at(&address)).await.unwrap();
+            slice = slice.endpoint(&address, NODE, name);
         }
         self.api.apply(slice).await.unwrap();
     }
