@@ -101,6 +101,7 @@ impl Session {
             if self.is_draining && self.streams.is_empty() {
                 return Ok(());
             }
+            self.link.set_stalled(self.full.is_some() || self.spdy.has_output());
             if alarm.deadline() != self.watchdog.next() {
                 alarm.as_mut().reset(self.watchdog.next());
             }
@@ -310,3 +311,6 @@ fn step(
     }
     if moved.written > 0 || moved.read.is_some() { Poll::Ready(Ok(moved)) } else { Poll::Pending }
 }
+
+#[cfg(test)]
+mod tests;
