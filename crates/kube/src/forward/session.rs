@@ -173,8 +173,8 @@ impl Session {
     fn obey(&mut self, command: Command) {
         let was_empty = self.streams.is_empty();
         match command {
-            // The answer is dropped with the command, and another session is asked.
-            Command::Open { .. } if self.is_draining => {}
+            // The answer is dropped with the command, and another session is asked, if anybody waits for it.
+            Command::Open { answer, .. } if self.is_draining || answer.is_closed() => {}
             Command::Open { port, lease, answer } => self.open(port, lease, answer),
             Command::Send { stream, bytes } => self.send(stream, bytes),
             Command::Finish { stream: number } => {
