@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::PodName;
 
 /// How many sessions of a pod are made before a further stream shares one.
-pub(super) const SESSIONS: usize = 1000;
+pub(super) const SESSIONS: usize = 100;
 
 /// How many sessions of a pod without a stream are kept.
 pub(super) const IDLE: usize = 8;
