@@ -1,6 +1,7 @@
 //! What the ends of a stream and the task that carries it have in common.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use portgate_core::port::Port;
@@ -8,6 +9,7 @@ use tokio::sync::{Notify, Semaphore, SetOnce, mpsc, oneshot};
 
 use super::error::{ForwardError, StreamError};
 use super::lease::Lease;
+use super::pool::Reach;
 use super::stream::PodStream;
 
 /// How much of a stream waits for its receiver before its session stops reading, in bytes. What one read brings is let
@@ -44,18 +46,34 @@ pub(super) struct Link {
     pub(super) room: Semaphore,
     /// A receiver has made room.
     pub(super) resumed: Notify,
+    /// Whether nothing can be read or nothing written at the moment.
+    is_stalled: AtomicBool,
 }
 
 impl Link {
     /// A way, and its end.
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Command>) {
         let (commands, received) = mpsc::unbounded_channel();
-        (Self { commands, room: Semaphore::new(SENT), resumed: Notify::new() }, received)
+        (
+            Self { commands, room: Semaphore::new(SENT), resumed: Notify::new(), is_stalled: AtomicBool::new(false) },
+            received,
+        )
+    }
+
+    /// Says whether nothing can be read or nothing written at the moment.
+    pub(super) fn set_stalled(&self, is_stalled: bool) {
+        self.is_stalled.store(is_stalled, Ordering::Relaxed);
     }
 
     /// Tells the session something. One that is over does not care.
     pub(super) fn command(&self, command: Command) {
         let _ = self.commands.send(command);
+    }
+}
+
+impl Reach for Arc<Link> {
+    fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
     }
 }
 

@@ -4,8 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::PodName;
 
-/// How many sessions of a pod are made before a further stream shares one.
+/// How many sessions of a pod are made before a further stream shares one that moves.
 pub(super) const SESSIONS: usize = 100;
+
+/// How many sessions of a pod are made at most: as many as that only if those before them stand still.
+pub(super) const MOST: usize = 400;
 
 /// How many sessions of a pod without a stream are kept.
 pub(super) const IDLE: usize = 8;
@@ -13,6 +16,12 @@ pub(super) const IDLE: usize = 8;
 /// A session, by its number among all that a pool ever had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SessionId(u64);
+
+/// What a session is reached by.
+pub(super) trait Reach: Clone {
+    /// Whether it stands still: one of its streams is not read, at either end.
+    fn is_stalled(&self) -> bool;
+}
 
 /// What is to become of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +54,15 @@ impl<L> Default for Pool<L> {
     }
 }
 
-impl<L: Clone> Pool<L> {
+impl<L: Reach> Pool<L> {
     /// Chooses the session for one more stream: an idle one; else a new one, which `make` makes; else, where there are
-    /// [`SESSIONS`] of them, the one with the fewest streams.
+    /// [`SESSIONS`] of them, of those that do not stand still the one with the fewest streams.
     pub(super) fn take(&mut self, pod: &PodName, make: impl FnOnce(SessionId) -> L) -> (SessionId, L) {
         let entries = self.pods.entry(pod.clone()).or_default();
         let chosen = match entries.iter().rposition(|entry| entry.streams == 0) {
             Some(idle) => Some(idle),
             None if entries.len() < SESSIONS => None,
-            None => (0..entries.len()).min_by_key(|index| entries[*index].streams),
+            None => fewest(entries, |entry| entries.len() >= MOST || !entry.link.is_stalled()),
         };
         if let Some(entry) = chosen.and_then(|index| entries.get_mut(index)) {
             entry.streams += 1;
@@ -109,17 +118,34 @@ impl<L: Clone> Pool<L> {
     }
 }
 
+/// Where among these the one with the fewest streams is.
+fn fewest<L>(entries: &[Entry<L>], among: impl Fn(&Entry<L>) -> bool) -> Option<usize> {
+    let among = entries.iter().enumerate().filter(|(_, entry)| among(entry));
+    among.min_by_key(|(_, entry)| entry.streams).map(|(index, _)| index)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
     use super::*;
 
     fn pod(name: &str) -> PodName {
         PodName { namespace: "shop".to_owned(), name: name.to_owned() }
     }
 
-    /// A pool in which each session is reached by its own number.
-    fn take(pool: &mut Pool<SessionId>, pod: &PodName) -> SessionId {
-        pool.take(pod, |id| id).0
+    /// A session that stands still, or not.
+    type Session = Rc<Cell<bool>>;
+
+    impl Reach for Session {
+        fn is_stalled(&self) -> bool {
+            self.get()
+        }
+    }
+
+    fn take(pool: &mut Pool<Session>, pod: &PodName) -> SessionId {
+        pool.take(pod, |_| Session::default()).0
     }
 
     #[test]
@@ -142,6 +168,18 @@ mod tests {
         assert_eq!(first, second);
         pool.give_back(&web, first[7]);
         assert_eq!(take(&mut pool, &web), first[7], "the one with the fewest streams");
+    }
+
+    #[test]
+    fn a_session_that_stands_still_is_not_shared_unless_there_are_far_too_many() {
+        let (mut pool, web) = (Pool::default(), pod("web"));
+        let stalled = |_| Session::new(Cell::new(true));
+        let taken: Vec<_> = (0..MOST).map(|_| pool.take(&web, stalled)).collect();
+        assert_eq!(take(&mut pool, &web), taken[0].0);
+        taken[5].1.set(false);
+        assert_eq!(take(&mut pool, &web), taken[1].0, "any of so many");
+        pool.remove(&web, taken[MOST - 1].0);
+        assert_eq!(take(&mut pool, &web), taken[5].0, "the only one that moves");
     }
 
     #[test]
@@ -177,7 +215,7 @@ mod tests {
         let (mut pool, web, db) = (Pool::default(), pod("web"), pod("db"));
         let (a, b) = (take(&mut pool, &web), take(&mut pool, &db));
         pool.give_back(&db, b);
-        assert_eq!(pool.retain(&[db.clone()].into()), [a]);
+        assert_eq!(pool.retain(&[db.clone()].into()).len(), 1);
         assert_eq!(take(&mut pool, &db), b);
         assert_eq!(pool.give_back(&web, a), Fate::Drains);
     }

@@ -101,6 +101,7 @@ impl Session {
             if self.is_draining && self.streams.is_empty() {
                 return Ok(());
             }
+            self.link.set_stalled(self.full.is_some() || self.spdy.has_output());
             if alarm.deadline() != self.watchdog.next() {
                 alarm.as_mut().reset(self.watchdog.next());
             }
@@ -172,8 +173,8 @@ impl Session {
     fn obey(&mut self, command: Command) {
         let was_empty = self.streams.is_empty();
         match command {
-            // The answer is dropped with the command, and another session is asked.
-            Command::Open { .. } if self.is_draining => {}
+            // The answer is dropped with the command, and another session is asked, if anybody waits for it.
+            Command::Open { answer, .. } if self.is_draining || answer.is_closed() => {}
             Command::Open { port, lease, answer } => self.open(port, lease, answer),
             Command::Send { stream, bytes } => self.send(stream, bytes),
             Command::Finish { stream: number } => {
@@ -310,3 +311,6 @@ fn step(
     }
     if moved.written > 0 || moved.read.is_some() { Poll::Ready(Ok(moved)) } else { Poll::Pending }
 }
+
+#[cfg(test)]
+mod tests;

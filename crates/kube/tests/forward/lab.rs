@@ -1,5 +1,6 @@
 //! A server, the pods behind it, and a forwarder that leads to them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +52,10 @@ impl Lab {
         let settings = Settings { kubeconfigs: vec![home.path().join("config")], ..Settings::default() };
         let api = Api::connect(&Access::of_user(&settings).unwrap()).await.unwrap();
         Self { double, forwarder: Forwarder::new(&api), servers: Vec::new(), home }
+    }
+
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.home.path().join("config")
     }
 
     /// Writes the kubeconfig again, with what is right by now.

@@ -63,13 +63,14 @@ async fn a_server_that_is_back_on_the_same_port_is_used_again() {
 }
 
 #[tokio::test]
-async fn an_idle_session_that_was_killed_is_not_used() {
+async fn a_session_that_was_killed_is_not_used_again() {
     let mut lab = Lab::new().await;
     lab.serve(7, echo).await;
     for _ in 0..20 {
-        lab.ping().await;
+        let mut open = lab.open(7).await;
         lab.double.fault(Fault::KillPortForwards).await.unwrap();
-        lab.until(|counters| counters.open_sessions == 0).await;
+        assert!(matches!(soon(open.receiver.next()).await, Err(StreamError::Lost(_))));
+        lab.ping().await;
     }
 }
 
@@ -92,6 +93,9 @@ async fn an_opening_that_is_dropped_leaves_a_session_that_serves_the_next() {
     let port = Port::new(19).unwrap();
     let dropped = tokio::time::timeout(Duration::from_millis(20), lab.forwarder.open(&pod(), port)).await;
     assert!(dropped.is_err());
+    lab.until(|counters| counters.sessions == 1).await;
     lab.ping().await;
-    assert_eq!(lab.counters().await.sessions, 1);
+    let counters = lab.counters().await;
+    assert_eq!(counters.open_sessions as u64, counters.sessions, "none was closed");
+    assert_eq!(counters.streams, 1);
 }

@@ -34,7 +34,7 @@ async fn a_right_that_is_missing_is_named() {
     assert!(error.is_final());
     assert!(matches!(&error, ForwardError::Api(error) if matches!(**error, ApiError::Forbidden { .. })), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("does not allow to create pods/portforward in namespace backend"), "{text}");
+    assert!(text.starts_with("cannot create pods/portforward in namespace backend: the API server "), "{text}");
     let hint = error.hint().unwrap();
     assert!(hint.contains("--verb=create,get --resource=pods/portforward -n backend"), "{hint}");
     lab.double.fault(Fault::Mend).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use portgate_core::port::Port;
 use portgate_kube::forward::{Forwarder, PodStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Barrier, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::lab::{Lab, pod, say, soon};
@@ -19,19 +19,20 @@ async fn open(forwarder: &Forwarder, port: u16) -> PodStream {
 async fn five_hundred_connections_at_once_are_all_served() {
     let mut lab = Lab::new().await;
     lab.serve(7, echo).await;
+    let all_open = Arc::new(Barrier::new(500));
     let mut connections = JoinSet::new();
     for number in 0..500 {
-        let forwarder = lab.forwarder.clone();
+        let (forwarder, all_open) = (lab.forwarder.clone(), Arc::clone(&all_open));
         connections.spawn(async move {
             let sent = content(number, 100_000);
             let stream = open(&forwarder, 7).await;
+            soon(all_open.wait()).await;
             assert!(say(stream, sent.clone()).await == sent, "the content of {number} differs");
         });
     }
     soon(connections.join_all()).await;
     let counters = lab.counters().await;
-    assert_eq!(counters.streams, 500);
-    assert!(counters.sessions <= 100, "{} sessions", counters.sessions);
+    assert_eq!((counters.streams, counters.sessions), (500, 100));
     lab.until(|counters| counters.open_sessions <= 8).await;
 }
 

@@ -109,7 +109,7 @@ async fn what_rbac_forbids_is_named_with_the_rule_that_is_missing() {
     assert_snapshot!(said, @"
     svc/echo.backend:9999: pod/echo-6d4f68dbd7-k8vdx
     k3d-double-forward goes on in the background; `portgate close` or `portgate down` ends it
-    warning: localhost:PORT/tcp: [::1]:PORT: cannot create pods/portforward in namespace backend: the API server https://SERVER forbids it (context k3d-double of HOME/kubeconfig)
+    warning: localhost:PORT/tcp: echo-6d4f68dbd7-k8vdx (10.42.0.2:9999): cannot create pods/portforward in namespace backend: the API server https://SERVER forbids it (context k3d-double of HOME/kubeconfig)
     error: 1 of 1 opened port cannot be reached yet
     hint: what is open stays open, and leads to its target as soon as that listens; `portgate test` tries again
     ");
@@ -153,9 +153,18 @@ async fn contexts_and_words_that_are_wrong_are_refused() {
     error: `ingress/web`: not a target
     hint: the targets are svc/NAME, pod/NAME, deploy/NAME, sts/NAME and ds/NAME; a bare name is a pod
     ");
-    assert_snapshot!(refused(&user, "svc/echo 80:90:100", 2).await, @"");
-    assert_snapshot!(refused(&user, "svc/echo svc/web 80", 2).await, @"");
-    assert_snapshot!(refused(&user, "svc/echo 80 --address nowhere", 2).await, @"");
+    assert_snapshot!(refused(&user, "svc/echo 80:90:100", 2).await, @"
+    error: `80:90:100`: not a port
+    hint: a port is REMOTE, LOCAL:REMOTE or :REMOTE, as 8080, 8080:80, 8080:http or :80
+    ");
+    assert_snapshot!(refused(&user, "svc/echo svc/web 80", 2).await, @"
+    error: svc/echo has no port
+    hint: name its ports behind it, as svc/web 8080:80
+    ");
+    assert_snapshot!(refused(&user, "svc/echo 80 --address nowhere", 2).await, @"
+    error: `nowhere`: not an IP address
+    hint: an address is 127.0.0.1, ::1 or localhost
+    ");
 }
 
 #[tokio::test]

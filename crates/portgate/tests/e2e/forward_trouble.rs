@@ -107,7 +107,8 @@ async fn an_api_server_that_restarts_is_waited_for() {
     tcp_echoes(local(port)).await;
     user.api.fault(Fault::Restart { after: Duration::from_secs(1) }).await.unwrap();
     // The listener stays, and the connection waits.
-    tcp_echoes(local(port)).await;
+    let answer = say(local(port), "after it").await;
+    assert!(answer.is_ok(), "{answer:?}: {:#}", user.mapping().await["counters"]);
     let watches = user.api.counters().await.unwrap().requests(portgate_double::Verb::Watch, Resource::EndpointSlices);
     assert!(watches > 0);
 }

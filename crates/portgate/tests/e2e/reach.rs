@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use portgate_double::object::{endpoint_slice, pod, service};
 use portgate_double::{Config, Double, Kubeconfig};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +36,9 @@ impl User {
     }
 
     pub(crate) async fn of(config: Config) -> Self {
+        // Each connection takes several descriptors of the process that has both of its ends.
+        let own = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: own.maximum, ..own }).unwrap();
         let api = Double::start(config).await.unwrap();
         let home = tempfile::tempdir().unwrap();
         let kubeconfig = api.kubeconfig(&Kubeconfig::default()).await.unwrap();
@@ -142,7 +146,7 @@ impl Forward {
     /// Ctrl-C; the exit status, and all that was said on standard error.
     pub(crate) async fn interrupt(mut self) -> (Option<i32>, String) {
         let id = i32::try_from(self.process.id().unwrap()).unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), rustix::process::Signal::INT)
+        kill_process(Pid::from_raw(id).unwrap(), Signal::INT)
             .unwrap();
         let status = timeout(LONG, self.process.wait()).await.unwrap().unwrap();
         let mut said = String::new();
