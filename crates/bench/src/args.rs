@@ -22,6 +22,33 @@ pub(crate) enum Command {
     /// Be the node: serve until SIGTERM.
     #[command(hide = true)]
     Serve,
+    /// Measure `portgate forward` beside `kubectl port-forward`.
+    ///
+    /// Without a kubeconfig, over the double of an API server, and without kubectl.
+    Forward(ForwardArguments),
+}
+
+/// How forwards are measured.
+#[derive(Args, Debug)]
+pub(crate) struct ForwardArguments {
+    /// The kubeconfig that leads to the API server.
+    #[arg(long, value_name = "FILE", requires = "target")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// A port of a Service that echoes TCP, as svc/NAME.NAMESPACE:PORT.
+    #[arg(long, value_name = "TARGET", requires = "kubeconfig")]
+    pub(crate) target: Option<String>,
+    /// kubectl, to compare with.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubectl: Option<PathBuf>,
+    /// How often everything is measured; the medians count.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    /// How long each measurement takes, in seconds.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) seconds: u32,
+    /// portgate's executable [default: beside this one].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) portgate: Option<PathBuf>,
 }
 
 /// How the measurement is made.

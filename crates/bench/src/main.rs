@@ -11,6 +11,7 @@ mod commands;
 mod cpu;
 mod docker;
 mod footprint;
+mod forward;
 mod gate;
 mod ground;
 mod load;
@@ -43,6 +44,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Some(Command::Serve) => server::serve().await,
+        Some(Command::Forward(forward)) => forward::run(&forward).await,
         None => run::run(arguments.bench).await,
     };
     match outcome {

@@ -1,39 +1,34 @@
 //! What a gate knows, and how events change it.
 
+mod start;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use portgate_core::causes;
 use portgate_core::cluster::ClusterId;
-use portgate_core::control::{Change, Probe, Refusal, Request, Response};
-use portgate_core::forward::Forward;
+use portgate_core::control::{Change, Probe, ProbeResult, Refusal, Request, Response};
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::state::GateState;
 use portgate_core::table::{self, Means, Resolution, Table, View};
-use portgate_kube::api::Api;
-use portgate_kube::forward::Forwarder;
-use portgate_relay::{Demand, Relay};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::door::{Door, DoorError};
 use crate::informer::{Informer, Told};
 use crate::observer::{Observation, Observer};
 use crate::overlay::{Change as Kernel, Overlay};
 use crate::plane::Plane;
 use crate::probe::probe;
-use crate::resolve::FRESH;
-use crate::run::GateError;
 use crate::server::Call;
-use crate::settings::{Place, Settings};
+use crate::settings::Place;
 use crate::silent::Silent;
 use crate::sockets::{self, ListenError};
 use crate::store::Store;
-use crate::streams::{Manner, Streams};
-use crate::worker::{Refused, Worker, WorkerEvent};
+use crate::worker::{Refused, WorkerEvent};
 
 /// Stands for a mapping's port where no single address of it is at fault.
 const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -82,48 +77,6 @@ pub(crate) enum Event {
 }
 
 impl Gate {
-    /// Opens every mapping of the state file.
-    pub(crate) async fn open(settings: &Settings) -> Result<Self, GateError> {
-        let store = Store::new(settings.state.clone());
-        let state = store.load()?.ok_or_else(|| GateError::NoState(settings.state.clone()))?;
-        let demand = Arc::new(Demand::new(FRESH));
-        let door = door(settings, &state);
-        let plane = match (&settings.place, &state.forward, &door) {
-            (_, Some(forward), Some(door)) => Plane::Through(streams(settings, forward, door).await?),
-            (Place::Host(host), ..) => {
-                Plane::Apart(Box::new(Worker::start(host.worker.clone()).await.map_err(GateError::Worker)?))
-            }
-            (Place::Process(_) | Place::Published(_), ..) => {
-                Plane::Here(Relay::new(settings.limits.clone(), Arc::clone(&demand)))
-            }
-        };
-        let (observer, seen) = Observer::start(&settings.place, &state, demand).await;
-        let informer = door.map(|door| Informer::start(door, state.named_objects()));
-        let means = if state.forward.is_some() { Means::Api } else { Means::Network { routes: false } };
-        let mut gate = Self {
-            place: settings.place.clone(),
-            started_at: Timestamp::now(),
-            store,
-            retired: false,
-            table: Table::new(),
-            means,
-            silent: Silent::default(),
-            state,
-            observer,
-            seen,
-            informer,
-            told: Told::default(),
-            plane,
-            overlay: Overlay::off(&settings.place),
-            probes: JoinSet::new(),
-            drain: settings.limits.drain,
-        };
-        gate.table = gate.build(&gate.state);
-        gate.listen_for(gate.table.keys().cloned().collect());
-        gate.programme();
-        Ok(gate)
-    }
-
     /// Whose mappings it carries.
     pub(crate) fn cluster(&self) -> &ClusterId {
         &self.state.cluster
@@ -375,10 +328,15 @@ impl Gate {
     ) -> Result<(), (Refusal, oneshot::Sender<Response>)> {
         let Some(resolution) = self.table.get(&local) else { return Err((Refusal::NotOpen { local }, answer)) };
         let backends = resolution.clone().unwrap_or_default();
+        let results: BoxFuture<'static, Vec<ProbeResult>> = match &self.plane {
+            Plane::Through(streams) => streams.probe(&local, backends, timeout).boxed(),
+            Plane::Here(_) | Plane::Apart(_) => {
+                async move { probe(backends, local.protocol, &datagram, timeout).await }.boxed()
+            }
+        };
         self.probes.spawn(async move {
-            let results = probe(backends, local.protocol, &datagram, timeout).await;
             // The other side may have hung up meanwhile.
-            let _ = answer.send(Response::Probed { results });
+            let _ = answer.send(Response::Probed { results: results.await });
         });
         Ok(())
     }
@@ -388,27 +346,6 @@ impl Gate {
 fn send(answer: oneshot::Sender<Response>, response: Result<Response, Refusal>) -> ControlFlow<()> {
     let _ = answer.send(response.unwrap_or_else(Response::Refused));
     ControlFlow::Continue(())
-}
-
-/// Where the Kubernetes API server is found, by gates that follow it.
-fn door(settings: &Settings, state: &GateState) -> Option<Door> {
-    match (&settings.place, &state.forward) {
-        (Place::Process(process), Some(forward)) => {
-            Some(Door::of(&forward.access, &state.cluster, process.engine.clone()))
-        }
-        (Place::Host(host), _) => Some(Door::Servers {
-            engine: host.engine_settings(),
-            cluster: state.cluster.clone(),
-            network: host.network.clone(),
-        }),
-        (Place::Process(_) | Place::Published(_), _) => None,
-    }
-}
-
-async fn streams(settings: &Settings, forward: &Forward, door: &Door) -> Result<Streams, GateError> {
-    let api = Api::connect(&door.enter().await?.access).await.map_err(DoorError::Access)?;
-    let manner = Manner { sticky: forward.sticky, patience: forward.patience };
-    Ok(Streams::new(Forwarder::new(&api), manner, settings.limits.drain))
 }
 
 /// What the API server tells next; never anything, where nobody asks it. Cancel-safe.

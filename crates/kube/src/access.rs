@@ -84,8 +84,8 @@ impl Access {
     /// that they name, else of those of the environment. Within a pod, where there is no kubeconfig and no context is
     /// named, its service account.
     ///
-    /// [`Error::Nothing`] says that the user has no kubeconfig. Proxies are not supported: `HTTPS_PROXY` is passed over,
-    /// and a cluster with a `proxy-url` is refused.
+    /// [`Error::Nothing`] says that the user has no kubeconfig. Proxies are not supported: `HTTPS_PROXY` is passed
+    /// over, and a cluster with a `proxy-url` is refused.
     pub fn of_user(settings: &Settings) -> Result<Self, Error> {
         Self::look(settings).map(|(access, _)| access)
     }
@@ -113,8 +113,8 @@ impl Access {
     /// The access that a server container's admin kubeconfig gives, by way of `address`: the node's own, or that of its
     /// published API port.
     ///
-    /// No certificate has that address in it, so the server has to prove to be `kubernetes`: the certificates of k3s and of
-    /// kubeadm (kind, minikube) all have this name among their alternative names.
+    /// No certificate needs to have that address in it, so the server has to prove to be `kubernetes`: those of k3s and
+    /// of kubeadm (kind, minikube) all have this name among their alternative names.
     pub fn of_container(container: &str, kubeconfig: &str, address: SocketAddr) -> Result<Self, Error> {
         let (kubeconfig, server, namespace) = container::read(kubeconfig, address)?;
         let source = Source::Container { name: container.to_owned() };

@@ -128,7 +128,7 @@ impl Api {
             let (objects, _) = self.list(&selection).await?;
             Ok::<_, Error>((selection, objects))
         };
-        let answers = futures_util::stream::iter(selections).map(ask).buffer_unordered(AT_ONCE);
+        let answers = futures_util::stream::iter(selections).map(ask).buffered(AT_ONCE);
         let answers: Vec<_> = answers.try_collect().await?;
         for (selection, objects) in answers {
             known.set(&selection, objects);

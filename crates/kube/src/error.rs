@@ -15,7 +15,7 @@ use kube::core::Status;
 pub use cause::Cause;
 use cause::Fault;
 
-use crate::access::{self, Access};
+use crate::access::{self, Access, Source};
 use crate::resource::{Resource, Selection};
 
 /// What may be done to a resource, in the words of RBAC.
@@ -60,6 +60,14 @@ impl Call {
     pub(crate) fn of(verb: Verb, selection: &Selection, access: &Arc<Access>) -> Self {
         let Selection { resource, namespace, by: _ } = selection.clone();
         Self { verb, resource: Some(resource), namespace, access: Arc::clone(access) }
+    }
+
+    fn server(&self) -> &str {
+        self.access.server()
+    }
+
+    fn source(&self) -> &Source {
+        self.access.source()
     }
 }
 
@@ -124,7 +132,7 @@ pub enum Error {
     #[error(transparent)]
     Access(#[from] access::Error),
     /// The server does not answer: refused, timed out, no route, no such name, broken off.
-    #[error("cannot {call}: the API server {} cannot be reached ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the API server {} cannot be reached ({})", call.server(), call.source())]
     Unreachable {
         /// What was asked for.
         call: Box<Call>,
@@ -133,7 +141,7 @@ pub enum Error {
         source: Cause,
     },
     /// The server does not prove to be the one that is meant.
-    #[error("cannot {call}: the certificate of the API server {} {fault} ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the certificate of the API server {} {fault} ({})", call.server(), call.source())]
     ServerCertificate {
         /// What was asked for.
         call: Box<Call>,
@@ -141,7 +149,7 @@ pub enum Error {
         fault: ServerFault,
     },
     /// The client does not prove to be the user.
-    #[error("cannot {call}: the client certificate {fault} ({}, API server {})", call.access.source(), call.access.server())]
+    #[error("cannot {call}: the client certificate {fault} ({}, API server {})", call.source(), call.server())]
     ClientCertificate {
         /// What was asked for.
         call: Box<Call>,
@@ -149,31 +157,31 @@ pub enum Error {
         fault: ClientFault,
     },
     /// The server does not accept the credentials, as after a token has expired.
-    #[error("cannot {call}: the API server {} does not accept the credentials ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the API server {} does not accept the credentials ({})", call.server(), call.source())]
     Unauthorized {
         /// What was asked for.
         call: Box<Call>,
     },
     /// The server knows the user, who lacks the right.
-    #[error("cannot {call}: the API server {} forbids it ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the API server {} forbids it ({})", call.server(), call.source())]
     Forbidden {
         /// What was asked for.
         call: Box<Call>,
     },
     /// The server does not have what was asked for.
-    #[error("cannot {call}: the API server {} does not know that ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the API server {} does not know that ({})", call.server(), call.source())]
     NotFound {
         /// What was asked for.
         call: Box<Call>,
     },
     /// The server has too much to do.
-    #[error("cannot {call}: the API server {} has too many requests ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the API server {} has too many requests ({})", call.server(), call.source())]
     TooManyRequests {
         /// What was asked for.
         call: Box<Call>,
     },
     /// The server answered with another error.
-    #[error("cannot {call}: the API server {} answers {code} {message} ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the API server {} answers {code} {message} ({})", call.server(), call.source())]
     Server {
         /// What was asked for.
         call: Box<Call>,
@@ -183,7 +191,7 @@ pub enum Error {
         message: String,
     },
     /// The answer was not understood.
-    #[error("cannot {call}: the API server {} is not understood ({})", call.access.server(), call.access.source())]
+    #[error("cannot {call}: the API server {} is not understood ({})", call.server(), call.source())]
     Other {
         /// What was asked for.
         call: Box<Call>,
@@ -203,7 +211,7 @@ impl Error {
     pub(crate) fn of(call: Call, error: kube::Error, plugin: Option<&str>) -> Self {
         match Fault::of(error) {
             Fault::Status(status) => Self::of_status(call, &status),
-            Fault::Credentials(error) => Self::Access(access::Error::of_client(error, call.access.source(), plugin)),
+            Fault::Credentials(error) => Self::Access(access::Error::of_client(error, call.source(), plugin)),
             Fault::Server(fault) => Self::ServerCertificate { call: Box::new(call), fault },
             Fault::Client(fault) => Self::ClientCertificate { call: Box::new(call), fault },
             Fault::Transport(source) => Self::Unreachable { call: Box::new(call), source },

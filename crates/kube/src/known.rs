@@ -52,8 +52,8 @@ impl Known {
 
     /// What has to be asked for, as far as it is known: the pods of a workload are those of its selector.
     ///
-    /// Of one namespace one object of a kind is asked for by its name, so that the right to see it is enough; of several
-    /// all are asked for at once.
+    /// Of one namespace one object of a kind is asked for by its name, so that the right to see it is enough; if there
+    /// are several, all are asked for at once.
     pub(crate) fn wanted(&self, keys: &BTreeSet<ObjectKey>, nodes: bool) -> BTreeSet<Selection> {
         let mut wanted = BTreeSet::new();
         let mut names: BTreeMap<(Kind, &str), Vec<&str>> = BTreeMap::new();

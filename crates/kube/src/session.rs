@@ -58,8 +58,8 @@ impl Server {
 }
 
 impl Session {
-    /// Reads the credentials, and makes a client of them. A credential plugin may take as long as its user does, so this
-    /// blocks the thread. Needs a runtime, for the tasks of the client.
+    /// Reads the credentials, and makes a client of them. A credential plugin may take as long as its user does, so
+    /// this blocks the thread. Needs a runtime, for the tasks of the client.
     pub(crate) fn open(access: &Access) -> Result<Self, access::Error> {
         let (access, config) = access.read()?;
         Self::of(access, config)

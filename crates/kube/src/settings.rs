@@ -12,8 +12,8 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     /// The context that the user named, else the current one.
     pub context: Option<String>,
-    /// The files of `KUBECONFIG`, else `~/.kube/config`. Of what two files tell, the first one counts; those that do not
-    /// exist are passed over.
+    /// The files of `KUBECONFIG`, else `~/.kube/config`. Of what two files tell, the first one counts; those that do
+    /// not exist are passed over.
     pub kubeconfigs: Vec<PathBuf>,
     /// What a program in a pod has, instead of a kubeconfig.
     pub pod: Option<PodSettings>,

@@ -28,8 +28,8 @@ const WAITING: usize = 64;
 
 /// Follows objects, and the nodes' readiness if that was asked for.
 ///
-/// As long as the API server does not answer, or refuses, what is known stays, and [`Objects::problem`] says why and since
-/// when. It is asked again without end, in pauses from 0.1 s to 5 s. Dropping this ends it.
+/// As long as the API server does not answer, or refuses, what is known stays, and [`Objects::problem`] says why and
+/// since when. It is asked again without end, in pauses from 0.1 s to 5 s. Dropping this ends it.
 pub struct Watch {
     api: Api,
     keys: BTreeSet<ObjectKey>,

@@ -20,7 +20,8 @@ use std::io;
 use std::net::Ipv4Addr;
 
 use portgate_double::{Config, Double};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -147,14 +148,26 @@ async fn answer_http(stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await
 }
 
-/// Answers each datagram with those that `reply` makes of it.
+/// Answers each datagram with those that `reply` makes of it, from the address that it was sent to: a node has several.
 async fn datagrams(port: u16, reply: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+    let state = UdpSocketState::new((&socket).into())?;
     let mut buffer = vec![0; 65_535];
     loop {
-        let (length, client) = socket.recv_from(&mut buffer).await?;
-        for datagram in reply(buffer.get(..length).unwrap_or_default()) {
-            let _ = socket.send_to(&datagram, client).await;
+        let mut meta = [RecvMeta::default()];
+        socket.readable().await?;
+        let received = socket.try_io(Interest::READABLE, || {
+            state.recv((&socket).into(), &mut [io::IoSliceMut::new(&mut buffer)], &mut meta)
+        });
+        let [RecvMeta { addr, len, dst_ip, .. }] = meta;
+        if received.is_err() {
+            continue;
+        }
+        for datagram in reply(buffer.get(..len).unwrap_or_default()) {
+            let transmit =
+                Transmit { destination: addr, ecn: None, contents: &datagram, segment_size: None, src_ip: dst_ip };
+            socket.writable().await?;
+            let _ = socket.try_io(Interest::WRITABLE, || state.try_send((&socket).into(), &transmit));
         }
     }
 }

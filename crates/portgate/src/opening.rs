@@ -159,6 +159,8 @@ impl Opening<'_> {
                 return Err(Failure::Many { count: published });
             }
             match self.attempt(&planned, prove).await {
+                // A port that portgate chose, and another program was faster to take, is chosen anew.
+                Err(Failure::PortTaken { local, .. }) if !is_named(new, &local) => {}
                 Err(failure) if self.lost_a_race(&failure, &planned).await? => tokio::time::sleep(WAIT).await,
                 outcome => return outcome.map(|trials| (planned, trials)),
             }
@@ -266,4 +268,9 @@ impl Opening<'_> {
         }
         Err(Failure::Contended { cluster: self.cluster.id.name.clone() })
     }
+}
+
+/// Whether the user named this host port.
+fn is_named(wanted: &[Wanted], local: &Local) -> bool {
+    wanted.iter().any(|wanted| wanted.port == Some(local.port))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 pub(crate) use exchange::{HttpClient, answers, http, round_trips};
-pub(crate) use stream::{connections, datagrams, throughput};
+pub(crate) use stream::{connections, datagrams, echo, echoed_connections, echoes, throughput};
 
 use crate::cpu;
 use crate::server::Sample;

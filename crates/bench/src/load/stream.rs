@@ -1,9 +1,10 @@
 //! As much as goes through: bytes of TCP, datagrams of UDP, connections. Threads that block, with large buffers.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -47,11 +48,16 @@ pub(crate) async fn throughput(
             seen?
         }
     };
+    Ok(of_bytes(&seen))
+}
+
+/// The rate in Gbit/s, and the processors' time for a gigabyte.
+fn of_bytes(seen: &Seen) -> Reading {
     let gigabytes = seen.bytes as f64 / 1e9;
-    Ok(Reading::from([
+    Reading::from([
         (Quantity::Rate, gigabytes * 8.0 / seen.elapsed.as_secs_f64()),
         (Quantity::Cpu, seen.cpu.as_secs_f64() / gigabytes),
-    ]))
+    ])
 }
 
 /// Datagrams a second that arrive at the node, of as many as one client can send, and the part that is lost.
@@ -81,11 +87,23 @@ pub(crate) async fn datagrams(
 
 /// Connections a second: connect, one byte there, one byte back, close.
 pub(crate) async fn connections(address: SocketAddr, window: Window) -> anyhow::Result<Reading> {
+    connecting(window, move || ping(address)).await
+}
+
+/// The same to an echo, which does not close by itself.
+pub(crate) async fn echoed_connections(address: SocketAddr, window: Window) -> anyhow::Result<Reading> {
+    connecting(window, move || touch(address)).await
+}
+
+async fn connecting(
+    window: Window,
+    connect: impl Fn() -> io::Result<()> + Clone + Send + 'static,
+) -> anyhow::Result<Reading> {
     let (tally, failures) = (Tally::new(), Tally::new());
     let (done, failed) = (Arc::clone(&tally.count), Arc::clone(&failures.count));
     let crew = Crew::start(CONNECTING, move |orders| {
         while orders.go_on() {
-            let count = if ping(address).is_ok() { &done } else { &failed };
+            let count = if connect().is_ok() { &done } else { &failed };
             count.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
@@ -95,6 +113,21 @@ pub(crate) async fn connections(address: SocketAddr, window: Window) -> anyhow::
     let mut reading = per_second(&seen?);
     reading.insert(Quantity::Failures, failures.count() as f64);
     Ok(reading)
+}
+
+/// Bytes a second that come back from an echo, through one connection.
+pub(crate) async fn echo(address: SocketAddr, window: Window) -> anyhow::Result<Reading> {
+    let tally = Tally::new();
+    let taken = Arc::clone(&tally.count);
+    let crew = Crew::start(1, move |orders| shout(address, &taken, orders));
+    let seen = watch(window, async || Ok(Sample { bytes: tally.count(), ..tally.sample() })).await;
+    crew.dismiss().await?;
+    Ok(of_bytes(&seen?))
+}
+
+/// Whether a byte comes back.
+pub(crate) async fn echoes(address: SocketAddr) -> bool {
+    tokio::task::spawn_blocking(move || touch(address).is_ok()).await.unwrap_or_default()
 }
 
 /// The rate of what is counted one by one, and the processors' time for a thousand of them.
@@ -127,7 +160,10 @@ impl Tally {
 }
 
 fn push(address: SocketAddr, orders: &Orders) -> io::Result<()> {
-    let mut stream = dial::tcp(address)?;
+    write_on(&dial::tcp(address)?, orders)
+}
+
+fn write_on(mut stream: &TcpStream, orders: &Orders) -> io::Result<()> {
     let chunk = vec![0x5a; CHUNK];
     while orders.go_on() {
         match stream.write(&chunk) {
@@ -139,7 +175,10 @@ fn push(address: SocketAddr, orders: &Orders) -> io::Result<()> {
 }
 
 fn pull(address: SocketAddr, taken: &AtomicU64, orders: &Orders) -> io::Result<()> {
-    let mut stream = dial::tcp(address)?;
+    read_on(&dial::tcp(address)?, taken, orders)
+}
+
+fn read_on(mut stream: &TcpStream, taken: &AtomicU64, orders: &Orders) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     while orders.go_on() {
         match stream.read(&mut chunk) {
@@ -166,6 +205,25 @@ fn flood(address: SocketAddr, size: usize, orders: &Orders) -> io::Result<u64> {
         }
     }
     Ok(sent)
+}
+
+/// Sends without pause, and takes what comes back.
+fn shout(address: SocketAddr, taken: &AtomicU64, orders: &Orders) -> io::Result<()> {
+    let stream = dial::tcp(address)?;
+    thread::scope(|scope| {
+        let sent = scope.spawn(|| write_on(&stream, orders));
+        let received = read_on(&stream, taken, orders);
+        sent.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).and(received)
+    })
+}
+
+fn touch(address: SocketAddr) -> io::Result<()> {
+    let mut stream = dial::tcp(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(b"?")?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    if answer == *b"?" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 fn ping(address: SocketAddr) -> io::Result<()> {

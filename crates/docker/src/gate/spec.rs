@@ -130,7 +130,8 @@ impl GateSpec {
         let mut sysctls = map(&[("net.ipv4.ip_unprivileged_port_start", "0")]);
         sysctls.extend(settings.sysctl());
         if self.form.datapath() == Datapath::Kernel {
-            sysctls.extend(map(&[("net.ipv4.ip_forward", "1")]));
+            // The second one: packets that a route leads here are to be expected from where that route leads.
+            sysctls.extend(map(&[("net.ipv4.ip_forward", "1"), ("net.ipv4.conf.all.src_valid_mark", "1")]));
         }
         HostConfig {
             network_mode: Some(self.network.clone()),

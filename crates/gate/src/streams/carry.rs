@@ -8,7 +8,7 @@ use portgate_core::port::Port;
 use portgate_core::table::{Backend, NoBackend};
 use portgate_kube::forward::{ForwardError, PodStream, Receiver, Sender, StreamError, Verdict};
 use portgate_relay::{Backoff, Peer, Tally};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -148,16 +148,18 @@ async fn carry(client: &mut TcpStream, stream: PodStream, tally: &Tally) -> Resu
     }
 }
 
-/// From the client to the pod.
-async fn say(mut from: ReadHalf<'_>, mut sender: Sender, tally: &Tally) -> Result<(), Ending> {
+/// From the client to the pod. Memory is taken only once there is something to read.
+async fn say(from: ReadHalf<'_>, mut sender: Sender, tally: &Tally) -> Result<(), Ending> {
     loop {
+        from.readable().await?;
         let mut chunk = BytesMut::with_capacity(CHUNK);
-        let count = from.read_buf(&mut chunk).await?;
-        // A pod that takes no more may still have something to say.
-        let Ok(()) = (if count == 0 { sender.finish().await } else { sender.send(chunk.freeze()).await }) else {
-            return Ok(());
+        let count = match from.try_read_buf(&mut chunk) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            read => read?,
         };
-        if count == 0 {
+        let sent = if count == 0 { sender.finish().await } else { sender.send(chunk.freeze()).await };
+        // A pod that takes no more may still have something to say.
+        if count == 0 || sent.is_err() {
             return Ok(());
         }
         tally.bytes_in.add(count as u64);
@@ -172,8 +174,8 @@ async fn answer(mut receiver: Receiver, mut to: WriteHalf<'_>, verdict: &Verdict
         to.write_all(&bytes).await?;
         tally.bytes_out.add(bytes.len() as u64);
     }
-    if is_silent {
-        let _ = timeout(REASON, verdict.wait()).await;
+    if is_silent && let Ok(Some(reason)) = timeout(REASON, verdict.wait()).await {
+        return Err(Ending::Refused(reason));
     }
     Ok(to.shutdown().await?)
 }

@@ -3,12 +3,14 @@
 mod carry;
 mod choice;
 mod listener;
+mod probe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portgate_core::control::ProbeResult;
 use portgate_core::mapping::{Local, Mapping as Wanted};
 use portgate_core::status::Counters;
 use portgate_core::table::{Backend, Resolution};
@@ -104,6 +106,17 @@ impl Streams {
     /// What a mapping carried.
     pub(crate) fn counters(&self, local: &Local) -> Option<Counters> {
         self.open.get(local).map(|open| open.mapping.tally.counters())
+    }
+
+    /// Tries the way to these backends of a mapping.
+    pub(crate) fn probe(
+        &self,
+        local: &Local,
+        backends: Vec<Backend>,
+        limit: Duration,
+    ) -> impl Future<Output = Vec<ProbeResult>> + Send + use<> {
+        let namespace = self.open.get(local).map(|open| open.mapping.namespace.clone()).unwrap_or_default();
+        probe::probe(self.forwarder.clone(), namespace, backends, limit)
     }
 
     /// Stops listening, lets open connections finish for a while, and cuts those that are left.

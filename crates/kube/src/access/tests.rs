@@ -247,8 +247,8 @@ fn a_program_in_a_pod_uses_its_service_account_if_there_is_nothing_else() {
 fn a_credential_plugin_that_fails_is_named_without_what_it_said() {
     let plugin = |command: &str| {
         let exec = format!(
-            "exec: {{ apiVersion: client.authentication.k8s.io/v1, command: {command}, args: [-c, 'echo geheim; exit 3'], \
-             interactiveMode: Never }}"
+            "exec: {{ apiVersion: client.authentication.k8s.io/v1, command: {command}, interactiveMode: Never, \
+             args: [-c, 'echo geheim; exit 3'] }}"
         );
         let home =
             Home::new().with("config", &kubeconfig("a", &[("a", "https://a:6443")]).replace("token: geheim", &exec));

@@ -16,9 +16,9 @@ enum Tool {
 pub(super) fn of(error: &Error) -> Option<String> {
     Some(match error {
         Error::Access(error) => return error.hint(),
-        Error::Unreachable { call, .. } => unreachable(call.access.source()),
-        Error::ServerCertificate { call, fault } => server(call.access.source(), *fault),
-        Error::ClientCertificate { call, .. } | Error::Unauthorized { call } => renewal(call.access.source()),
+        Error::Unreachable { call, .. } => unreachable(call.source()),
+        Error::ServerCertificate { call, fault } => server(call.source(), *fault),
+        Error::ClientCertificate { call, .. } | Error::Unauthorized { call } => renewal(call.source()),
         Error::Forbidden { call } => return grant(call),
         Error::TooManyRequests { .. } => "try again in a while".to_owned(),
         Error::NotFound { .. } => "Kubernetes 1.21 and newer know it: see `kubectl version`".to_owned(),

@@ -17,12 +17,12 @@ impl Sessions {
     /// Finds the session for one more stream. If it is a new one, it is to be connected.
     pub(super) fn lease(&self, pod: &PodName) -> (Lease, Option<New>) {
         let mut made = None;
-        let make = || {
+        let new_link = || {
             let (link, commands) = Link::new();
             made = Some(commands);
             Arc::new(link)
         };
-        let (id, link) = self.pool().take(pod, make);
+        let (id, link) = self.pool().take(pod, new_link);
         let place = || Place { sessions: self.clone(), pod: pod.clone(), id };
         let new = made.map(|commands| New { member: Member(place()), link: Arc::clone(&link), commands });
         (Lease { place: place(), link }, new)

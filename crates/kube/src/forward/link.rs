@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn small_pieces_count_for_what_they_take() {
         let lane = Lane::default();
-        let count = (1..).find(|_| {
+        let count = (1..RECEIVED).find(|_| {
             lane.put(&Bytes::from_static(b"x"));
             lane.is_full()
         });

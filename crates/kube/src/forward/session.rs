@@ -110,7 +110,12 @@ impl Session {
             tokio::select! {
                 biased;
                 // There is always a sender: the link.
-                _ = commands.recv_many(&mut batch, COMMANDS) => batch.drain(..).for_each(|command| self.obey(command)),
+                _ = commands.recv_many(&mut batch, COMMANDS) => {
+                    if self.streams.is_empty() {
+                        self.look().await?;
+                    }
+                    batch.drain(..).for_each(|command| self.obey(command));
+                }
                 moved = poll_fn(|context| step(context, wire, output, input.as_deref_mut(), room)) => {
                     self.moved(&moved?)?;
                 }
@@ -118,6 +123,17 @@ impl Session {
                 () = &mut alarm => self.ring()?,
             }
         }
+    }
+
+    /// Takes what has come by now. A session that rested may have been lost meanwhile: then what it is told is not obeyed,
+    /// and whoever asks for a stream asks another session.
+    async fn look(&mut self) -> Result<(), Loss> {
+        let (wire, output, room) = (self.wire.as_mut(), self.spdy.output(), self.room);
+        let now = poll_fn(|context| Poll::Ready(step(context, wire, output, Some(&mut self.input), room))).await;
+        if let Poll::Ready(moved) = now {
+            self.moved(&moved?)?;
+        }
+        self.receive()
     }
 
     fn moved(&mut self, moved: &Moved) -> Result<(), Loss> {

@@ -18,9 +18,9 @@ pub(crate) struct Slice {
 
 /// The endpoints of all these slices, IPv4 first and each once.
 ///
-/// An endpoint that moves to another slice is in both for a moment: it counts as ready if one of them says so. One whose
-/// ports are told by two slices has them all. Two pods that share an address (a node's, or one that has just passed
-/// on) are two endpoints.
+/// An endpoint that moves to another slice is in both for a moment: it counts as ready if one of them says so. One
+/// whose ports are told by two slices has them all. Two pods that share an address (a node's, or one that has just
+/// passed on) are two endpoints.
 pub(crate) fn join<'a>(slices: impl IntoIterator<Item = &'a Slice>) -> Vec<Endpoint> {
     let mut joined: BTreeMap<(IpAddr, Option<&str>), Endpoint> = BTreeMap::new();
     for endpoint in slices.into_iter().flat_map(|slice| &slice.endpoints) {

@@ -83,8 +83,8 @@ async fn a_server_that_has_moved_is_found_by_the_kubeconfig_of_now() {
 async fn a_credential_plugin_is_asked_once_for_a_token_and_again_when_it_is_refused() {
     let lab = Lab::with(with_token("one")).await;
     let script = format!(
-        "echo run >> {0}/runs; printf '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\
-         \"status\":{{\"token\":\"%s\"}}}}' \"$(cat {0}/token)\"",
+        "echo run >> {0}/runs; printf '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\
+         \"kind\":\"ExecCredential\",\"status\":{{\"token\":\"%s\"}}}}' \"$(cat {0}/token)\"",
         lab.file("").display()
     );
     fs::write(lab.file("plugin"), script).unwrap();

@@ -26,7 +26,8 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// What was recorded from a real server: Services `echo` and `internal` in namespace `backend`, and what is behind them.
+    /// What was recorded from a real server: Services `echo` and `internal` in namespace `backend`, and what is behind
+    /// them.
     pub(crate) async fn recorded() -> Self {
         Self::with(Config::default()).await
     }

@@ -150,8 +150,11 @@ fn object(word: &str) -> Result<(Kind, ObjectName), WordError> {
 
 fn port(word: &str) -> Result<(LocalPort, PortName), WordError> {
     let wrong = || WordError::Port { word: word.to_owned() };
-    let remote =
-        |text: &str| if text.is_empty() { Err(wrong()) } else { text.parse::<PortName>().map_err(|_| wrong()) };
+    // As the port of a target is written in the port syntax.
+    let remote = |text: &str| match PortSpec::parse(&format!("svc/any:{text}")).map(|spec| spec.target) {
+        Ok(TargetSpec::Object { port: Some(port), .. }) => Ok(port),
+        _ => Err(wrong()),
+    };
     match word.split_once(':') {
         None => Ok((LocalPort::Same, remote(word)?)),
         Some(("" | "0", text)) => Ok((LocalPort::Any, remote(text)?)),

@@ -115,22 +115,6 @@ async fn a_kind_of_target_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn services_are_not_supported_yet() {
-    assert_snapshot!(usage("open 8080:svc/web.shop:http").await, @"
-    error: `svc/web.shop:http`: Services are not supported as targets yet
-    hint: name the Service's node port instead; `kubectl get services -A` lists them under PORT(S), as 80:30080/TCP
-    ");
-}
-
-#[tokio::test]
-async fn pods_are_not_supported_yet() {
-    assert_snapshot!(usage("open 8080:pod/web.shop:80").await, @"
-    error: `pod/web.shop:80`: pods are not supported as targets yet
-    hint: name the Service's node port instead; `kubectl get services -A` lists them under PORT(S), as 80:30080/TCP
-    ");
-}
-
-#[tokio::test]
 async fn a_selector_that_is_none_is_refused() {
     let refused = usage("close 30999:30080").await;
     assert!(refused.contains("`:30080`: unexpected text"), "{refused}");

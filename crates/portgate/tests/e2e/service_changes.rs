@@ -17,7 +17,7 @@ const SLACK: Duration = Duration::from_secs(2);
 async fn leads_to(cluster: &Cluster, port: u16, address: &str) {
     let start = Instant::now();
     eventually(async || {
-        let mapping = cluster.mapping(port).await;
+        let mapping = cluster.mapping_of(port, "tcp").await;
         (mapping["backends"][0]["address"] == address).then_some(())
     })
     .await;

@@ -51,8 +51,10 @@ async fn headless_services_pods_and_workloads_are_reached_at_their_pods() {
     kubernetes.apply(service("headless", NAMESPACE).headless().port("tcp", INNER)).await;
     kubernetes.lead("headless", PODS[1], 1).await;
     kubernetes.apply(deployment("web", NAMESPACE).selecting("app", "web")).await;
-    let node = kubernetes.node(0);
-    kubernetes.apply(pod("web-1", NAMESPACE).label("app", "web").on(node, PODS[0]).port("echo", INNER)).await;
+    let (node, address) = (kubernetes.node(0), kubernetes.address(0).to_string());
+    kubernetes
+        .apply(pod("web-1", NAMESPACE).label("app", "web").on(node, &address).at(PODS[0]).port("echo", INNER))
+        .await;
     let (headless, workload, alone) = (free_port(), free_port(), free_port());
     let ports = format!("{headless}:svc/headless {workload}:deploy/web:echo {alone}:pod/web-1:{INNER}/tcp+udp");
     let opened = cluster.run(&format!("open -n backend {ports}")).await.ok();
@@ -106,13 +108,16 @@ async fn services_are_listed_with_their_ways_and_where_they_are_open() {
     let port = free_port();
     cluster.run(&format!("open --no-wait {port}:svc/shop.backend:tcp")).await.ok();
     let listed = cluster.run("services -n backend").await.ok();
-    let row = |name: &str| lines(&listed.stdout).into_iter().find(|line| line.contains(name)).unwrap();
-    let shop = row(&format!("{INNER}:{ECHO}/tcp"));
+    let row = |name: &str, port: &str| {
+        let is_meant = |line: &String| line.contains(name) && line.contains(port);
+        lines(&listed.stdout).into_iter().find(is_meant).unwrap()
+    };
+    let shop = row("shop", &format!("{INNER}:{ECHO}/tcp"));
     assert!(
         shop.contains("NodePort") && shop.contains("node") && shop.contains(&format!("localhost:{port}/tcp")),
         "{shop}"
     );
-    let inner = row("internal");
+    let inner = row("internal", "9999/tcp");
     assert!(inner.contains("ClusterIP") && inner.contains("route") && inner.ends_with('-'), "{inner}");
     let items = cluster.run("services -o json").await.ok().json();
     assert!(items["items"].as_array().unwrap().iter().any(|item| item["name"] == "kubernetes"), "{items:#}");

@@ -310,6 +310,7 @@ fn a_published_gate_may_programme_its_own_network() {
     let [mut kernel, relay] = [kernel, relay].map(|body| body["HostConfig"].clone());
     assert_eq!(kernel["CapAdd"], serde_json::json!(["NET_ADMIN"]));
     assert_eq!(kernel["Sysctls"]["net.ipv4.ip_forward"], "1");
+    assert_eq!(kernel["Sysctls"]["net.ipv4.conf.all.src_valid_mark"], "1");
     for changed in ["CapAdd", "Sysctls", "Tmpfs"] {
         kernel[changed] = relay[changed].clone();
     }
