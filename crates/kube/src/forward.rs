@@ -1,9 +1,10 @@
-//! Streams to ports of pods through an API server: `kubectl port-forward`, but so that one connection never harms another.
+//! Streams to ports of pods through an API server: `kubectl port-forward`, but so that no connection harms another.
 //!
-//! A [`Forwarder`] has sessions to pods. A session is a connection to the API server that carries streams, by SPDY. That
-//! has no flow control in Kubernetes: a stream that is not read makes its session wait. So a session carries one stream at
-//! a time, and a new stream goes to an idle session or to a new one, up to 100 for each pod; only then are they shared.
-//! Idle sessions are kept for a minute, 8 for each pod. One in which a stream was reset is not used again.
+//! A [`Forwarder`] has sessions to pods. A session is a connection to the API server that carries streams, by SPDY.
+//! That has no flow control in Kubernetes: a stream that is not read makes its session wait. So a session carries one
+//! stream at a time, and a new stream goes to an idle session or to a new one. Only where a pod has very many sessions
+//! are they shared, and those that stand still are shared last. Idle sessions are kept for a minute, 8 for each pod.
+//! One in which a stream was reset is not used again.
 //!
 //! How a session is carried is tried out once ([`Transport`]), and what worked is tried first from then on.
 
@@ -81,11 +82,11 @@ impl Forwarder {
         }))
     }
 
-    /// Opens a stream to a port of a pod. It does not wait for an answer of the pod, which may refuse the connection still:
-    /// the stream's [`Verdict`] tells. Data may be sent at once, and the pod may be the first to send.
+    /// Opens a stream to a port of a pod. It does not wait for an answer of the pod, which may refuse the connection
+    /// still: the stream's [`Verdict`] tells. Data may be sent at once, and the pod may be the first to send.
     ///
-    /// A connection to the API server takes 5 s at most, and its answer 10 s. Cancel-safe: of a call that is dropped nothing
-    /// remains but an idle session.
+    /// A connection to the API server takes 5 s at most, and its answer 10 s. Cancel-safe: of a call that is dropped
+    /// nothing remains but an idle session.
     pub async fn open(&self, pod: &PodName, port: Port) -> Result<PodStream, ForwardError> {
         let channels_first = self.0.connector.works() == Some(Transport::Channels);
         let mut refused: Option<(String, Vec<Refusal>)> = None;
@@ -126,7 +127,8 @@ impl Forwarder {
         Ok(stream)
     }
 
-    /// Lets the sessions to all other pods drain: they get no new streams, and are closed when their last stream has ended.
+    /// Lets the sessions to all other pods drain: they get no new streams, and are closed when their last stream has
+    /// ended.
     pub fn retain(&self, pods: &BTreeSet<PodName>) {
         self.0.sessions.retain(pods);
     }

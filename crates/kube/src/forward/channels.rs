@@ -1,7 +1,7 @@
 //! The last resort: a WebSocket for each stream, with a channel for data and one for the verdict.
 //!
-//! The protocol is `v4.channel.k8s.io`. A message begins with the number of its channel; the first on each channel is the
-//! port, in two bytes. It cannot end one direction only: see [`LINGER`].
+//! The protocol is `v4.channel.k8s.io`. A message begins with the number of its channel; the first on each channel is
+//! the port, in two bytes. It cannot end one direction only: see [`LINGER`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,16 +53,16 @@ async fn carry<C>(
 {
     let (mut sink, source) = connection.split();
     let finished = CancellationToken::new();
-    let ended = tokio::select! {
-        ended = read(source, &link, &mut end, &finished) => ended,
-        ended = write(&mut sink, &link, commands, &finished) => ended,
+    let broken = tokio::select! {
+        read = read(source, &link, &mut end, &finished) => read.err().map(|loss| StreamError::Lost(Arc::new(loss))),
+        why = write(&mut sink, &link, commands, &finished) => Some(why),
     };
-    match ended {
-        Ok(()) => {
+    match broken {
+        None => {
             end.end();
             end.judge();
         }
-        Err(lost) => end.break_off(StreamError::Lost(Arc::new(lost))),
+        Some(why) => end.break_off(why),
     }
     // Whether the other side hears it makes no difference any more.
     let _ = timeout(LINGER, sink.close()).await;
@@ -106,28 +106,33 @@ async fn read(
     }
 }
 
-/// Sends what there is to send, until the stream is given up.
+/// Sends what there is to send, until that cannot go on.
 async fn write(
     sink: &mut (impl Sink<Message, Error = tungstenite::Error> + Unpin),
     link: &Link,
     mut commands: mpsc::UnboundedReceiver<Command>,
     finished: &CancellationToken,
-) -> Result<(), Loss> {
+) -> StreamError {
     loop {
-        let Ok(command) = timeout(PING, commands.recv()).await else {
-            sink.send(Message::Ping(Bytes::new())).await?;
-            continue;
-        };
-        match command {
-            Some(Command::Send { bytes, .. }) => {
+        let (message, room) = match timeout(PING, commands.recv()).await {
+            Ok(Some(Command::Send { bytes, .. })) => {
                 let mut message = BytesMut::with_capacity(1 + bytes.len());
                 message.put_u8(DATA);
                 message.put_slice(&bytes);
-                sink.send(Message::Binary(message.freeze())).await?;
-                link.room.add_permits(weight(&bytes));
+                (Message::Binary(message.freeze()), weight(&bytes))
             }
-            Some(Command::Finish { .. }) => finished.cancel(),
-            Some(Command::Open { .. } | Command::Abandon { .. } | Command::Drain) | None => return Ok(()),
+            Ok(Some(Command::Finish { .. })) => {
+                finished.cancel();
+                continue;
+            }
+            Ok(Some(Command::Open { .. } | Command::Abandon { .. } | Command::Drain) | None) => {
+                return StreamError::GivenUp;
+            }
+            Err(_) => (Message::Ping(Bytes::new()), 0),
+        };
+        if let Err(error) = sink.send(message).await {
+            return StreamError::Lost(Arc::new(error.into()));
         }
+        link.room.add_permits(room);
     }
 }

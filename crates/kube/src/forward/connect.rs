@@ -151,9 +151,9 @@ async fn settle(transport: Transport, granted: &Granted, answer: Response<Body>)
 
 /// Whether an answer refuses this way of carrying a port-forward, or any: then it is an error.
 ///
-/// What the API server itself says of a request is a `Status`, and that counts, but for 400: it says so of a pod without
-/// a node and of a request that lost its upgrade on the way, and only its words tell them apart. What comes without a
-/// `Status` is a proxy's or, if the API server has passed the request on, a node's.
+/// What the API server itself says of a request is a `Status`, and that counts, but for 400: it says so of a pod
+/// without a node and of a request that lost its upgrade on the way, and only its words tell them apart. What comes
+/// without a `Status` is a proxy's or, if the API server has passed the request on, a node's.
 fn judge(code: StatusCode, body: &[u8]) -> Result<String, Box<Status>> {
     let status = serde_json::from_slice::<Status>(body).ok();
     let status = status.filter(|status| status.status == Some(StatusSummary::Failure));

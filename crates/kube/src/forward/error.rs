@@ -15,8 +15,8 @@ use crate::error::Error as ApiError;
 /// Why there is no stream to a pod. Clones are cheap: several streams may wait for one session.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ForwardError {
-    /// The API server cannot be reached or does not answer in time, does not accept the credentials, or does not allow to
-    /// `create pods/portforward`; or it fails.
+    /// The API server cannot be reached or does not answer in time, does not accept the credentials, or does not allow
+    /// to `create pods/portforward`; or it fails.
     #[error(transparent)]
     Api(Arc<ApiError>),
     /// The pod does not exist, or no more.

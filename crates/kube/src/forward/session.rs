@@ -5,12 +5,12 @@ mod watchdog;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use portgate_core::port::Port;
-use portgate_spdy::{Event, GoAwayStatus, Headers, Limits, Output, Session as Spdy, Status};
+use portgate_spdy::{Event, GoAwayStatus, Headers, Limits, Session as Spdy, Status};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -20,7 +20,7 @@ use super::lease::{Lease, Member};
 use super::link::{Command, Lane, Link, weight};
 use super::pool::Fate;
 use super::stream::PodStream;
-use super::wire::Wire;
+use super::wire::{Moved, Wire, step};
 use streams::{Stream, Streams};
 use watchdog::{Due, PATIENCE, Watchdog};
 
@@ -52,12 +52,6 @@ pub(super) struct Session {
     member: Member,
     /// Whether it gets no more streams.
     is_draining: bool,
-}
-
-/// What was moved between a session and its connection.
-struct Moved {
-    written: usize,
-    read: Option<usize>,
 }
 
 impl Session {
@@ -125,8 +119,8 @@ impl Session {
         }
     }
 
-    /// Takes what has come by now. A session that rested may have been lost meanwhile: then what it is told is not obeyed,
-    /// and whoever asks for a stream asks another session.
+    /// Takes what has come by now. A session that rested may have been lost meanwhile: then what it is told is not
+    /// obeyed, and whoever asks for a stream asks another session.
     async fn look(&mut self) -> Result<(), Loss> {
         let (wire, output, room) = (self.wire.as_mut(), self.spdy.output(), self.room);
         let now = poll_fn(|context| Poll::Ready(step(context, wire, output, Some(&mut self.input), room))).await;
@@ -230,16 +224,17 @@ impl Session {
     }
 
     fn send(&mut self, number: u32, bytes: Bytes) {
+        let Some(stream) = self.streams.sending(number) else {
+            return self.link.room.add_permits(weight(&bytes));
+        };
         self.owed += weight(&bytes);
-        if let Some(stream) = self.streams.sending(number) {
-            self.watchdog.sent();
-            // It is open, and so this is taken.
-            let _ = self.spdy.send(stream.data, bytes, false);
-        }
+        self.watchdog.sent();
+        // It is open, and so this is taken.
+        let _ = self.spdy.send(stream.data, bytes, false);
     }
 
-    /// One end of a stream is gone: its other end is of no use, and the pod's side is told. If that has left already, this is
-    /// an end as any other.
+    /// One end of a stream is gone: its other end is of no use, and the pod's side is told. If that has left already,
+    /// this is an end as any other.
     fn abandon(&mut self, number: u32) {
         let Some(mut stream) = self.streams.remove(number) else { return };
         if self.full.as_ref().is_some_and(|lane| Arc::ptr_eq(lane, &stream.end.lane)) {
@@ -291,41 +286,13 @@ impl Session {
         self.spdy.go_away(GoAwayStatus::Ok);
         let said = poll_fn(|context| {
             while !self.spdy.output().is_empty() {
-                std::task::ready!(self.wire.poll_write(context, self.spdy.output()))?;
+                ready!(self.wire.poll_write(context, self.spdy.output()))?;
             }
             self.wire.poll_close(context)
         });
         // Whether the other side hears it makes no difference any more.
         let _ = timeout(FAREWELL, said).await;
     }
-}
-
-/// Moves what can be moved: writes from `output`, and reads into `input`, if it is given, with this much room.
-fn step(
-    context: &mut Context<'_>,
-    wire: &mut dyn Wire,
-    output: &mut Output,
-    input: Option<&mut BytesMut>,
-    room: usize,
-) -> Poll<Result<Moved, Loss>> {
-    let mut moved = Moved { written: 0, read: None };
-    while !output.is_empty() {
-        match wire.poll_write(context, output)? {
-            Poll::Ready(0) => return Poll::Ready(Err(Loss::Ended)),
-            Poll::Ready(count) => moved.written += count,
-            Poll::Pending => break,
-        }
-    }
-    let _ = wire.poll_flush(context)?;
-    if let Some(input) = input {
-        if input.capacity() - input.len() < room / 4 {
-            input.reserve(room);
-        }
-        if let Poll::Ready(count) = wire.poll_read(context, input)? {
-            moved.read = Some(count);
-        }
-    }
-    if moved.written > 0 || moved.read.is_some() { Poll::Ready(Ok(moved)) } else { Poll::Pending }
 }
 
 #[cfg(test)]

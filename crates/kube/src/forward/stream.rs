@@ -153,8 +153,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// The next bytes, never none of them; `None` once the pod's side has sent all. Up to 64 KiB and what one read of the
-    /// connection brings wait here; then the session stops reading, with all streams that share it.
+    /// The next bytes, never none of them; `None` once the pod's side has sent all. Up to 64 KiB and what one read of
+    /// the connection brings wait here; then the session stops reading, with all streams that share it.
     ///
     /// Cancel-safe: a call that is dropped has taken nothing.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StreamError> {
@@ -184,8 +184,8 @@ pub struct Verdict(Arc<Lane>);
 
 impl Verdict {
     /// Waits until the pod's side has said all: why the connection failed, in its own words, at most 64 KiB of them;
-    /// `None` if it did not fail, or if the stream was reset or lost. May be awaited any number of times, also at the same
-    /// time. Cancel-safe.
+    /// `None` if it did not fail, or if the stream was reset or lost. May be awaited any number of times, also at the
+    /// same time. Cancel-safe.
     pub async fn wait(&self) -> Option<String> {
         self.0.verdict.wait().await.clone()
     }

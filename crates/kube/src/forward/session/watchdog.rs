@@ -28,8 +28,8 @@ pub(super) enum Due {
 
 /// Watches one session.
 ///
-/// A pod that does not read what it is sent may keep the whole session from being read at the other end, pings included.
-/// So an answer is insisted on only if all data that was sent before is known to have been read.
+/// A pod that does not read what it is sent may keep the whole session from being read at the other end, pings
+/// included. So an answer is insisted on only if all data that was sent before is known to have been read.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     /// When silence is looked at next.
