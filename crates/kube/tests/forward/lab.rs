@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use crate::pod::{Server, server};
 
 /// How long anything may take before a test fails. Nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The outcome of what should happen soon.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {

@@ -25,7 +25,7 @@ const PIPE: usize = 64 * 1024;
 struct Lab {
     sessions: Sessions,
     link: Arc<Link>,
-    _member: Lease,
+    member: Lease,
     task: JoinSet<()>,
 }
 
@@ -51,7 +51,7 @@ fn session() -> (Lab, Peer) {
         link
     });
     let peer = Peer { stream: far, spdy: Spdy::server(Limits::default()), input: BytesMut::new(), pings: 0 };
-    (Lab { sessions, link: member.link(), _member: member, task }, peer)
+    (Lab { sessions, link: member.link(), member, task }, peer)
 }
 
 impl Lab {
@@ -243,7 +243,7 @@ async fn a_session_without_streams_says_farewell_after_a_minute() {
     // The lease that the lab has of it is given back.
     let own = sessions.lease(&pod(), |_| Arc::clone(link));
     drop(own);
-    lab._member = lab.sessions.lease(&PodName { name: "other".to_owned(), ..pod() }, |_| Arc::clone(&lab.link));
+    lab.member = lab.sessions.lease(&PodName { name: "other".to_owned(), ..pod() }, |_| Arc::clone(&lab.link));
     assert_eq!(peer.until_closed().await, IDLE);
     lab.ended().await;
 }
