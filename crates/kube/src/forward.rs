@@ -2,7 +2,7 @@
 //!
 //! A [`Forwarder`] has sessions to pods. A session is a connection to the API server that carries streams, by SPDY. That
 //! has no flow control in Kubernetes: a stream that is not read makes its session wait. So a session carries one stream at
-//! a time, and a new stream goes to an idle session or to a new one, up to 100 for each pod; only then are they shared.
+//! a time, and a new stream goes to an idle session or to a new one, up to 400 for each pod; only then are they shared.
 //! Idle sessions are kept for a minute, 8 for each pod. One in which a stream was reset is not used again.
 //!
 //! How a session is carried is tried out once ([`Transport`]), and what worked is tried first from then on.
