@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use portgate_core::port::Port;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -34,8 +34,8 @@ pub use transport::Transport;
 
 use crate::api::Api;
 use connect::Connector;
-use lease::{Member, Sessions};
-use link::{Command, Link};
+use lease::{New, Sessions};
+use link::Command;
 use session::Session;
 
 /// How many sessions in a row may be lost just as a stream is to be opened in them.
@@ -105,7 +105,10 @@ impl Forwarder {
 
     async fn in_session(&self, pod: &PodName, port: Port) -> Result<PodStream, ForwardError> {
         for _ in 0..ATTEMPTS {
-            let lease = self.0.sessions.lease(pod, |member| self.0.make(member));
+            let (lease, new) = self.0.sessions.lease(pod);
+            if let Some(new) = new {
+                self.0.spawn(session(Arc::clone(&self.0.connector), new));
+            }
             let link = lease.link();
             let (answer, opened) = oneshot::channel();
             link.command(Command::Open { port, lease, answer });
@@ -130,14 +133,6 @@ impl Forwarder {
 }
 
 impl Inner {
-    /// Makes a session, which is reached at once and connected soon.
-    fn make(&self, member: Member) -> Arc<Link> {
-        let (link, commands) = Link::new();
-        let link = Arc::new(link);
-        self.spawn(session(Arc::clone(&self.connector), member, Arc::clone(&link), commands));
-        link
-    }
-
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(task).await });
@@ -145,12 +140,8 @@ impl Inner {
 }
 
 /// Connects a session and carries it, or tells all that wait for it why not.
-async fn session(
-    connector: Arc<Connector>,
-    member: Member,
-    link: Arc<Link>,
-    mut commands: mpsc::UnboundedReceiver<Command>,
-) {
+async fn session(connector: Arc<Connector>, new: New) {
+    let New { member, link, mut commands } = new;
     match connector.session(member.pod()).await {
         Ok(wire) => Session::new(wire, link, member).run(commands).await,
         Err(error) => {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use super::PodName;
 use super::link::{Command, Link};
 use super::pool::{Fate, Pool, SessionId};
@@ -12,11 +14,18 @@ use super::pool::{Fate, Pool, SessionId};
 pub(super) struct Sessions(Arc<Mutex<Pool<Arc<Link>>>>);
 
 impl Sessions {
-    /// Finds the session for one more stream; `make` makes one.
-    pub(super) fn lease(&self, pod: &PodName, make: impl FnOnce(Member) -> Arc<Link>) -> Lease {
-        let place = |id| Place { sessions: self.clone(), pod: pod.clone(), id };
-        let (id, link) = self.pool().take(pod, |id| make(Member(place(id))));
-        Lease { place: place(id), link }
+    /// Finds the session for one more stream. If it is a new one, it is to be connected.
+    pub(super) fn lease(&self, pod: &PodName) -> (Lease, Option<New>) {
+        let mut made = None;
+        let new_link = || {
+            let (link, commands) = Link::new();
+            made = Some(commands);
+            Arc::new(link)
+        };
+        let (id, link) = self.pool().take(pod, new_link);
+        let place = || Place { sessions: self.clone(), pod: pod.clone(), id };
+        let new = made.map(|commands| New { member: Member(place()), link: Arc::clone(&link), commands });
+        (Lease { place: place(), link }, new)
     }
 
     /// Lets the sessions of all other pods drain.
@@ -30,6 +39,13 @@ impl Sessions {
     fn pool(&self) -> MutexGuard<'_, Pool<Arc<Link>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A session that is reached already, but not connected yet.
+pub(super) struct New {
+    pub(super) member: Member,
+    pub(super) link: Arc<Link>,
+    pub(super) commands: UnboundedReceiver<Command>,
 }
 
 /// Where a session is found.

@@ -57,7 +57,7 @@ impl<L> Default for Pool<L> {
 impl<L: Reach> Pool<L> {
     /// Chooses the session for one more stream: an idle one; else a new one, which `make` makes; else, where there are
     /// [`SESSIONS`] of them, of those that do not stand still the one with the fewest streams.
-    pub(super) fn take(&mut self, pod: &PodName, make: impl FnOnce(SessionId) -> L) -> (SessionId, L) {
+    pub(super) fn take(&mut self, pod: &PodName, make: impl FnOnce() -> L) -> (SessionId, L) {
         let entries = self.pods.entry(pod.clone()).or_default();
         let chosen = match entries.iter().rposition(|entry| entry.streams == 0) {
             Some(idle) => Some(idle),
@@ -70,7 +70,7 @@ impl<L: Reach> Pool<L> {
         }
         let id = SessionId(self.next);
         self.next += 1;
-        let link = make(id);
+        let link = make();
         entries.push(Entry { id, link: link.clone(), streams: 1 });
         (id, link)
     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn take(pool: &mut Pool<Session>, pod: &PodName) -> SessionId {
-        pool.take(pod, |_| Session::default()).0
+        pool.take(pod, Session::default).0
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_session_that_stands_still_is_not_shared_unless_there_are_far_too_many() {
         let (mut pool, web) = (Pool::default(), pod("web"));
-        let stalled = |_| Session::new(Cell::new(true));
+        let stalled = || Session::new(Cell::new(true));
         let taken: Vec<_> = (0..MOST).map(|_| pool.take(&web, stalled)).collect();
         assert_eq!(take(&mut pool, &web), taken[0].0);
         taken[5].1.set(false);

@@ -129,12 +129,11 @@ impl Session {
     /// and whoever asks for a stream asks another session.
     async fn look(&mut self) -> Result<(), Loss> {
         let (wire, output, room) = (self.wire.as_mut(), self.spdy.output(), self.room);
-        let mut input = self.full.is_none().then_some(&mut self.input);
-        let now = poll_fn(|context| Poll::Ready(step(context, wire, output, input.as_deref_mut(), room))).await;
+        let now = poll_fn(|context| Poll::Ready(step(context, wire, output, Some(&mut self.input), room))).await;
         if let Poll::Ready(moved) = now {
             self.moved(&moved?)?;
         }
-        Ok(())
+        self.receive()
     }
 
     fn moved(&mut self, moved: &Moved) -> Result<(), Loss> {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::watchdog::{IDLE, PATIENCE, SILENCE};
 use super::*;
 use crate::forward::PodName;
-use crate::forward::lease::Sessions;
+use crate::forward::lease::{New, Sessions};
 use crate::forward::wire::Plain;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -25,7 +25,6 @@ const PIPE: usize = 64 * 1024;
 struct Lab {
     sessions: Sessions,
     link: Arc<Link>,
-    member: Lease,
     task: JoinSet<()>,
 }
 
@@ -44,21 +43,18 @@ fn pod() -> PodName {
 fn session() -> (Lab, Peer) {
     let (near, far) = duplex(PIPE);
     let (sessions, mut task) = (Sessions::default(), JoinSet::new());
-    let member = sessions.lease(&pod(), |member| {
-        let (link, commands) = Link::new();
-        let link = Arc::new(link);
-        task.spawn(Session::new(Box::new(Plain(near)), Arc::clone(&link), member).run(commands));
-        link
-    });
+    let (_, new) = sessions.lease(&pod());
+    let New { member, link, commands } = new.unwrap();
+    task.spawn(Session::new(Box::new(Plain(near)), Arc::clone(&link), member).run(commands));
     let peer = Peer { stream: far, spdy: Spdy::server(Limits::default()), input: BytesMut::new(), pings: 0 };
-    (Lab { sessions, link: member.link(), member, task }, peer)
+    (Lab { sessions, link, task }, peer)
 }
 
 impl Lab {
     /// Opens a stream; none if the session takes no more.
     async fn try_open(&self) -> Option<PodStream> {
-        // Whatever the pool would choose, it is this session that is asked.
-        let lease = self.sessions.lease(&pod(), |_| Arc::clone(&self.link));
+        // Whatever the pool chooses, it is this session that is asked.
+        let (lease, _) = self.sessions.lease(&pod());
         let (answer, opened) = oneshot::channel();
         self.link.command(Command::Open { port: Port::new(80).unwrap(), lease, answer });
         opened.await.ok().map(Result::unwrap)
@@ -87,6 +83,7 @@ impl Peer {
             }
             self.pings += usize::from(self.spdy.output().remaining() > before);
             self.flush().await;
+            self.input.reserve(PIPE);
             if self.stream.read_buf(&mut self.input).await.unwrap_or_default() == 0 {
                 return None;
             }
@@ -148,8 +145,7 @@ async fn a_stream_that_is_silent_for_a_day_is_there_after_it() {
             event = async { while let Event::Data { .. } = peer.next().await {} } => panic!("{event:?}"),
         }
     }
-    let expected = DAY.as_secs() / SILENCE.as_secs() / 2;
-    assert!(peer.pings as u64 >= expected, "{} pings", peer.pings);
+    assert!(peer.pings > 1000, "{} pings", peer.pings);
     stream.sender.send(Bytes::from_static(b"still")).await.unwrap();
     assert_eq!(peer.data(data).await, (Bytes::from_static(b"still"), false));
     peer.send(data, b"there", true).await;
@@ -239,11 +235,6 @@ async fn a_session_without_streams_says_farewell_after_a_minute() {
     peer.send(error, b"", true).await;
     assert_eq!(stream.receiver.next().await.unwrap(), None);
     assert_eq!(stream.verdict.wait().await, None);
-    let Lab { sessions, link, .. } = &lab;
-    // The lease that the lab has of it is given back.
-    let own = sessions.lease(&pod(), |_| Arc::clone(link));
-    drop(own);
-    lab.member = lab.sessions.lease(&PodName { name: "other".to_owned(), ..pod() }, |_| Arc::clone(&lab.link));
     assert_eq!(peer.until_closed().await, IDLE);
     lab.ended().await;
 }
@@ -315,7 +306,6 @@ async fn a_stream_that_the_pod_has_left_is_finished_and_not_reset() {
 async fn what_is_no_spdy_ends_the_session_and_says_why() {
     let (mut lab, mut peer) = session();
     let (mut stream, ..) = lab.open(&mut peer).await;
-    peer.stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     peer.stream.write_all(&[0xff; 16]).await.unwrap();
     let error = stream.receiver.next().await.unwrap_err();
     assert!(matches!(&error, StreamError::Lost(loss) if matches!(**loss, Loss::Spdy(_))), "{error:?}");
