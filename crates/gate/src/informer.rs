@@ -28,9 +28,11 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// What is known by now: what was told, and of objects that were not asked for yet what `before` says.
+    /// What is known by now: what was told, and of other objects what `before` says. While the API server is away, an
+    /// object of which it has not told may exist all the same.
     pub(crate) fn over(&self, before: &Objects) -> Objects {
-        let others = before.services.keys().chain(before.pods.keys()).filter(|key| !self.keys.contains(key));
+        let is_told = |key: &&ObjectKey| self.objects.problem.is_none() && self.keys.contains(key);
+        let others = before.services.keys().chain(before.pods.keys()).filter(|key| !is_told(key));
         let mut known = before.of(others);
         known.update(&self.objects);
         known.problem.clone_from(&self.objects.problem);
@@ -141,5 +143,38 @@ impl Follower {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portgate_core::kubernetes::Kind;
+
+    use super::*;
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey { kind: Kind::Deployment, namespace: "shop".to_owned(), name: name.to_owned() }
+    }
+
+    fn with_pods(names: &[&str]) -> Objects {
+        Objects { pods: names.iter().map(|name| (key(name), Vec::new())).collect(), ..Objects::default() }
+    }
+
+    fn known(told: &Told) -> Vec<String> {
+        told.over(&with_pods(&["old", "asked"])).pods.into_keys().map(|key| key.name).collect()
+    }
+
+    #[test]
+    fn what_was_asked_for_and_is_not_told_does_not_exist() {
+        let told = Told { keys: [key("asked"), key("new")].into(), objects: with_pods(&["new"]) };
+        assert_eq!(known(&told), ["new", "old"]);
+        assert_eq!(known(&Told::default()), ["asked", "old"]);
+    }
+
+    #[test]
+    fn what_an_api_server_that_is_away_does_not_tell_stays_as_it_was() {
+        let objects = Objects { problem: Some("it is away".to_owned()), ..with_pods(&["new"]) };
+        let told = Told { keys: [key("asked"), key("new")].into(), objects };
+        assert_eq!(known(&told), ["asked", "new", "old"]);
     }
 }

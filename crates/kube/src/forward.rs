@@ -2,8 +2,8 @@
 //!
 //! A [`Forwarder`] has sessions to pods. A session is a connection to the API server that carries streams, by SPDY.
 //! That has no flow control in Kubernetes: a stream that is not read makes its session wait. So a session carries one
-//! stream at a time, and a new stream goes to an idle session or to a new one. Only where a pod has very many sessions
-//! are they shared, and those that stand still are shared last. Idle sessions are kept for a minute, 8 for each pod.
+//! stream at a time, and a new stream goes to an idle session or to a new one. Only where a pod has 400 of them are
+//! they shared, and those that stand still are shared last. Idle sessions are kept for a minute, 8 for each pod.
 //! One in which a stream was reset is not used again.
 //!
 //! How a session is carried is tried out once ([`Transport`]), and what worked is tried first from then on.

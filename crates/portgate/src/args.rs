@@ -205,7 +205,7 @@ pub(crate) struct OpenArguments {
     #[arg(long, value_name = "DATAPATH", env = "PORTGATE_DATAPATH")]
     pub(crate) datapath: Option<DatapathArgument>,
     /// How the targets are to be reached
-    #[arg(long, value_name = "WAY", default_value = "network", conflicts_with_all = ["placement", "datapath", "dry_run"])]
+    #[arg(long, value_name = "WAY", default_value = "network", conflicts_with = "dry_run")]
     pub(crate) via: ViaArgument,
     /// Open more than 256 ports at once in published placement
     #[arg(short, long)]

@@ -103,6 +103,8 @@ pub(crate) enum Failure {
     UnknownContainer { name: String, network: String, nearest: Option<String>, known: Vec<String> },
     #[error("{address}/{protocol} is taken by {holder}", protocol = local.protocol)]
     PortTaken { local: Local, address: SocketAddr, holder: String },
+    #[error("this user may not listen on {local}")]
+    PortPrivileged { local: Local },
     #[error("{} is not an address of this machine", address.ip())]
     NoAddress {
         address: SocketAddr,
@@ -228,6 +230,9 @@ impl Failure {
             },
             Self::PortTaken { local, .. } => {
                 format!("name another host port, as HOSTPORT:TARGET; or free {}/{}", local.port, local.protocol)
+            }
+            Self::PortPrivileged { local } => {
+                format!("name a local port above 1023, as {}:REMOTE", 8000 + u32::from(local.port.number()))
             }
             Self::Many { count } => {
                 format!(

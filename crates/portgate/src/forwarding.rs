@@ -47,6 +47,7 @@ impl Forwarding {
                 Err(why) => return Err(Failure::NoBackend { why }),
             }
         }
+        host_port::check_rights(&self.mappings)?;
         // Without an engine, no container can hold a port.
         host_port::check(choice::engine().await.ok().as_ref(), &self.mappings).await
     }

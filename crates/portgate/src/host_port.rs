@@ -33,6 +33,17 @@ pub(crate) async fn check(engine: Option<&Engine>, mappings: &[Mapping]) -> Resu
     Ok(())
 }
 
+/// An error if this user may not listen on one of these local ends.
+pub(crate) fn check_rights(mappings: &[Mapping]) -> Result<(), Failure> {
+    for local in mappings.iter().map(|mapping| &mapping.local) {
+        let refused = |address| matches!(listen(address, local.protocol), Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
+        if local.sockets().any(refused) {
+            return Err(Failure::PortPrivileged { local: local.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// 127.0.0.1 and `[::1]`; without the latter where this machine does not have it.
 pub(crate) fn loopback() -> HostAddresses {
     let ipv6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0));

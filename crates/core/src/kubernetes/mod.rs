@@ -185,6 +185,18 @@ pub enum Exposure {
     },
 }
 
+impl Exposure {
+    /// The name that it has in Kubernetes.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ClusterIp => "ClusterIP",
+            Self::NodePort => "NodePort",
+            Self::LoadBalancer => "LoadBalancer",
+            Self::ExternalName { .. } => "ExternalName",
+        }
+    }
+}
+
 /// A Service and its endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {

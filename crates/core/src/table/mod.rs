@@ -26,6 +26,17 @@ pub enum Reach {
     Api,
 }
 
+impl Reach {
+    /// The name in listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Route { .. } => "route",
+            Self::Api => "api",
+        }
+    }
+}
+
 /// A concrete end of the path, that a target resolves to now.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Backend {

@@ -14,6 +14,9 @@ use tokio::time::timeout;
 /// within a few round trips.
 const REFUSAL: Duration = Duration::from_millis(300);
 
+/// How long a stream may take to be opened at least: with TLS, and as many transports as there are.
+const OPEN: Duration = Duration::from_secs(5);
+
 /// Tries all pods at once. The results have the backends' order.
 pub(super) async fn probe(
     forwarder: Forwarder,
@@ -27,8 +30,10 @@ pub(super) async fn probe(
         trials.spawn(async move {
             let start = Instant::now();
             let port = Port::new(address.port());
-            let attempt = async { Some(attempt(&forwarder, &pod, port?, limit).await) };
-            let outcome = timeout(limit.max(REFUSAL), attempt).await.ok().flatten().unwrap_or(ProbeOutcome::TimedOut);
+            let outcome = match port {
+                Some(port) => attempt(&forwarder, &pod, port, limit).await,
+                None => ProbeOutcome::Refused,
+            };
             (index, ProbeResult { node, address, outcome, elapsed: start.elapsed() })
         });
     }
@@ -38,10 +43,13 @@ pub(super) async fn probe(
 }
 
 async fn attempt(forwarder: &Forwarder, pod: &PodName, port: Port, limit: Duration) -> ProbeOutcome {
-    let PodStream { sender: _sender, mut receiver, verdict } = match forwarder.open(pod, port).await {
-        Ok(stream) => stream,
-        Err(error) => return ProbeOutcome::Failed { message: causes::line(&error) },
-    };
+    // A session may have to be made first.
+    let PodStream { sender: _sender, mut receiver, verdict } =
+        match timeout(limit.max(OPEN), forwarder.open(pod, port)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return ProbeOutcome::Failed { message: causes::line(&error) },
+            Err(_) => return ProbeOutcome::TimedOut,
+        };
     let refusal = async {
         tokio::select! {
             biased;
@@ -54,7 +62,7 @@ async fn attempt(forwarder: &Forwarder, pod: &PodName, port: Port, limit: Durati
             },
         }
     };
-    match timeout(limit.min(REFUSAL), refusal).await {
+    match timeout(REFUSAL, refusal).await {
         Ok(Some(message)) => ProbeOutcome::Failed { message: message.trim_end().to_owned() },
         // Who says nothing may be waiting for the client to speak.
         Ok(None) | Err(_) => ProbeOutcome::Answered,

@@ -14,7 +14,7 @@ use super::stream::PodStream;
 
 /// How much of a stream waits for its receiver before its session stops reading, in bytes. What one read brings is let
 /// in on top of that.
-const RECEIVED: usize = 64 * 1024;
+const RECEIVED: usize = 32 * 1024;
 
 /// How little of a stream waits when its session reads again, in bytes.
 const RESUMED: usize = RECEIVED / 2;

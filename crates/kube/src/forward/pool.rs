@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use super::PodName;
 
 /// How many sessions of a pod are made before a further stream shares one that moves.
-pub(super) const SESSIONS: usize = 100;
+pub(super) const SESSIONS: usize = 400;
 
 /// How many sessions of a pod are made at most: as many as that only if those before them stand still.
-pub(super) const MOST: usize = 400;
+pub(super) const MOST: usize = 1000;
 
 /// How many sessions of a pod without a stream are kept.
 pub(super) const IDLE: usize = 8;

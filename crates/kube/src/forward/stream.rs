@@ -153,7 +153,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// The next bytes, never none of them; `None` once the pod's side has sent all. Up to 64 KiB and what one read of
+    /// The next bytes, never none of them; `None` once the pod's side has sent all. Up to 32 KiB and what one read of
     /// the connection brings wait here; then the session stops reading, with all streams that share it.
     ///
     /// Cancel-safe: a call that is dropped has taken nothing.

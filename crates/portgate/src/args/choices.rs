@@ -30,12 +30,12 @@ impl ClusterArguments {
 }
 
 /// Which Kubernetes API server is asked about Services and pods.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ApiArguments {
-    /// The namespace of Services, pods and workloads that name none [default: the context's]
+    /// The namespace of Services, pods and workloads that name none [default: the context's; of lists, all]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
-    /// The context of the kubeconfig [default: the cluster's own, as k3d-mycluster]
+    /// The context of the kubeconfig [default: the cluster's own, as k3d-mycluster; of `forward`, the current one]
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// The kubeconfig, instead of those that kubectl would use

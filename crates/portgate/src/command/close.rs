@@ -9,7 +9,7 @@ use portgate_gate::paths::ProcessPaths;
 use crate::apply::{Ground, Undertaking, lost_a_race};
 use crate::args::CloseArguments;
 use crate::failure::Failure;
-use crate::gates::{self, Control, Gate};
+use crate::gates::{self, Contents, Control, Gate};
 use crate::interrupt::Interrupt;
 use crate::process_gate;
 use crate::site::Site;
@@ -38,6 +38,10 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
     let mut containers: Vec<(GateContainer, RunningGate)> = Vec::new();
     let mut processes: Vec<Process> = Vec::new();
     for report in reports {
+        // A forward that is stopped has no port open.
+        if let (Gate::Process { .. }, Contents::Stopped { .. }) = (&report.gate, &report.contents) {
+            continue;
+        }
         let (gate, status, control) = report.live()?;
         let running = gate.running(&status);
         match gate {
@@ -62,6 +66,11 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
     if arguments.dry_run {
         for step in &steps {
             view::line(step)?;
+        }
+        for process in &processes {
+            for mapping in process.mappings.iter().filter(|mapping| gone.contains(&mapping.local)) {
+                view::line(format!("change {}: close {mapping}", process_gate::name(&process.paths)))?;
+            }
         }
         return Ok(());
     }

@@ -1,15 +1,18 @@
-use portgate_core::cluster::ClusterId;
+use std::collections::BTreeSet;
+
+use portgate_core::cluster::{Cluster, ClusterId};
 use portgate_core::control::{Change, Request};
-use portgate_core::kubernetes::Objects;
+use portgate_core::kubernetes::{ObjectKey, Objects};
 use portgate_core::status::GateStatus;
 use portgate_docker::engine::Engine;
 use portgate_docker::gate::GateContainer;
 
 use crate::apply::{GRACE, Ground, node_hosts};
-use crate::args::RestartArguments;
+use crate::args::{ApiArguments, RestartArguments};
 use crate::failure::Failure;
 use crate::gates::{self, Control, Gate};
 use crate::interrupt::Interrupt;
+use crate::kubernetes;
 use crate::packed;
 use crate::process_gate;
 use crate::site::Site;
@@ -62,8 +65,27 @@ async fn refresh(engine: &Engine, cluster: &ClusterId, gate: &GateContainer) -> 
     let found = engine.clusters().await?.into_iter().find(|found| found.id == *cluster);
     if let Some(cluster) = found {
         let nodes = Some(node_hosts(&cluster));
-        let change = Change { revision: status.revision, nodes, ..Change::default() };
+        let objects = objects(&cluster, &status).await;
+        let change = Change { revision: status.revision, nodes, objects, ..Change::default() };
         control.request(&Request::Change(change)).await?;
     }
     Ok(status)
+}
+
+/// What there is to know by now of the Kubernetes objects that a gate's mappings name: a gate with published ports has no
+/// other way to learn it. Where the API server does not say, what the gate knows stays.
+async fn objects(cluster: &Cluster, status: &GateStatus) -> Objects {
+    let keys: BTreeSet<ObjectKey> =
+        status.mappings.iter().filter_map(|mapping| mapping.target.object().cloned()).collect();
+    if keys.is_empty() {
+        return Objects::default();
+    }
+    let found = async {
+        let server = kubernetes::of_cluster(cluster, &ApiArguments::default()).await?;
+        server.look_up(&keys).await
+    };
+    found.await.unwrap_or_else(|failure| {
+        view::warning(format!("nothing new is known of Services: {failure}"));
+        Objects::default()
+    })
 }

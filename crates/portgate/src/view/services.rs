@@ -1,8 +1,8 @@
 //! The rows of `portgate services`.
 
-use portgate_core::kubernetes::{Exposure, ObjectKey, Service, ServicePort};
+use portgate_core::kubernetes::{ObjectKey, Service, ServicePort};
 use portgate_core::mapping::Local;
-use portgate_core::table::{Reach, Resolution};
+use portgate_core::table::{NoBackend, Resolution};
 use serde::Serialize;
 
 use super::Row;
@@ -14,18 +14,18 @@ pub(crate) struct ServiceRow {
     pub(crate) namespace: String,
     /// Its name.
     pub(crate) name: String,
-    /// How it is exposed.
+    /// How it is exposed: its `spec.type`.
     #[serde(rename = "type")]
-    pub(crate) exposure: Exposure,
+    pub(crate) exposure: &'static str,
     /// The port; none of a Service that has none.
     pub(crate) port: Option<ServicePort>,
     /// How many of its endpoints are ready.
     pub(crate) ready: usize,
-    /// How a gate reaches it; none if it does not.
-    pub(crate) reach: Option<Reach>,
+    /// How a gate reaches it: `node`, `route` or `api`; none if it does not.
+    pub(crate) reach: Option<&'static str>,
     /// Why it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
+    pub(crate) why: Option<NoBackend>,
     /// Where it is open.
     pub(crate) open: Vec<Local>,
 }
@@ -39,18 +39,18 @@ impl ServiceRow {
         resolution: Resolution,
         open: Vec<Local>,
     ) -> Self {
-        let (reach, reason) = match resolution {
-            Ok(backends) => (backends.first().map(|backend| backend.reach), None),
-            Err(why) => (None, Some(why.to_string())),
+        let (reach, why) = match resolution {
+            Ok(backends) => (backends.first().map(|backend| backend.reach.name()), None),
+            Err(why) => (None, Some(why)),
         };
         Self {
             namespace: key.namespace.clone(),
             name: key.name.clone(),
-            exposure: service.exposure.clone(),
+            exposure: service.exposure.name(),
             port,
             ready: service.ready().count(),
             reach,
-            reason,
+            why,
             open,
         }
     }
@@ -64,11 +64,9 @@ impl ServiceRow {
     }
 
     fn reach_cell(&self) -> String {
-        match (self.reach, &self.reason) {
-            (Some(Reach::Node), _) => "node".to_owned(),
-            (Some(Reach::Route { .. }), _) => "route".to_owned(),
-            (Some(Reach::Api), _) => "api".to_owned(),
-            (None, Some(reason)) => reason.clone(),
+        match (self.reach, &self.why) {
+            (Some(reach), _) => reach.to_owned(),
+            (None, Some(why)) => why.to_string(),
             (None, None) => "-".to_owned(),
         }
     }
@@ -84,18 +82,12 @@ impl Row for ServiceRow {
     }
 
     fn cells(&self, wide: bool) -> Vec<String> {
-        let exposure = match &self.exposure {
-            Exposure::ClusterIp => "ClusterIP",
-            Exposure::NodePort => "NodePort",
-            Exposure::LoadBalancer => "LoadBalancer",
-            Exposure::ExternalName { .. } => "ExternalName",
-        };
         let name = self.port.as_ref().and_then(|port| port.name.clone());
         let open: Vec<String> = self.open.iter().map(ToString::to_string).collect();
         let mut cells = vec![
             self.namespace.clone(),
             self.name.clone(),
-            exposure.to_owned(),
+            self.exposure.to_owned(),
             self.port_cell(),
             name.unwrap_or_else(|| "-".to_owned()),
             self.reach_cell(),

@@ -146,8 +146,7 @@ impl Forward {
     /// Ctrl-C; the exit status, and all that was said on standard error.
     pub(crate) async fn interrupt(mut self) -> (Option<i32>, String) {
         let id = i32::try_from(self.process.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), Signal::INT)
-            .unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), Signal::INT).unwrap();
         let status = timeout(LONG, self.process.wait()).await.unwrap().unwrap();
         let mut said = String::new();
         self.process.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();

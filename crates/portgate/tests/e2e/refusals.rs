@@ -33,7 +33,7 @@ async fn usage(arguments: &str) -> String {
 #[tokio::test]
 async fn port_zero_is_refused() {
     assert_snapshot!(usage("open 0").await, @"
-    error: invalid value '0' for '<PORT>...': `0`: not a port: ports are 1 to 65535
+    error: invalid value '0' for '[PORT]...': `0`: not a port: ports are 1 to 65535
       0
       ^
     hint: a port is written [ADDRESS:][HOSTPORT:]TARGET[/PROTOCOL], as 30999, 8080:30080 or 127.0.0.1:8080:30080/tcp
@@ -45,7 +45,7 @@ async fn port_zero_is_refused() {
 #[tokio::test]
 async fn a_port_above_65535_is_refused() {
     assert_snapshot!(usage("open 8080:70000/udp").await, @"
-    error: invalid value '8080:70000/udp' for '<PORT>...': `70000`: not a port: ports are 1 to 65535
+    error: invalid value '8080:70000/udp' for '[PORT]...': `70000`: not a port: ports are 1 to 65535
       8080:70000/udp
            ^^^^^
     hint: a port is written [ADDRESS:][HOSTPORT:]TARGET[/PROTOCOL], as 30999, 8080:30080 or 127.0.0.1:8080:30080/tcp
@@ -57,7 +57,7 @@ async fn a_port_above_65535_is_refused() {
 #[tokio::test]
 async fn a_reversed_range_is_refused() {
     assert_snapshot!(usage("open 30020-30000").await, @"
-    error: invalid value '30020-30000' for '<PORT>...': `30020-30000`: the range is reversed: the first port is above the last
+    error: invalid value '30020-30000' for '[PORT]...': `30020-30000`: the range is reversed: the first port is above the last
       30020-30000
       ^^^^^^^^^^^
     hint: write the lower port first, as 30000-30020
@@ -69,10 +69,10 @@ async fn a_reversed_range_is_refused() {
 #[tokio::test]
 async fn a_malformed_port_is_refused() {
     assert_snapshot!(usage("open 30999:web").await, @"
-    error: invalid value '30999:web' for '<PORT>...': `web`: not a kind of target
+    error: invalid value '30999:web' for '[PORT]...': `web`: not a kind of target
       30999:web
             ^^^
-    hint: the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT and node/CONTAINER:PORT
+    hint: the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT (also deploy/, sts/, ds/) and node/CONTAINER:PORT
 
     For more information, try '--help'.
     ");
@@ -81,7 +81,7 @@ async fn a_malformed_port_is_refused() {
 #[tokio::test]
 async fn ranges_of_different_lengths_are_refused() {
     assert_snapshot!(usage("open 8000-8001:30000-30009").await, @"
-    error: invalid value '8000-8001:30000-30009' for '<PORT>...': `30000-30009`: the ranges differ in length: 2 on the host, 10 at the target
+    error: invalid value '8000-8001:30000-30009' for '[PORT]...': `30000-30009`: the ranges differ in length: 2 on the host, 10 at the target
       8000-8001:30000-30009
                 ^^^^^^^^^^^
     hint: give both ranges the same length, as 8000-8020:30000-30020, or name one only
@@ -93,7 +93,7 @@ async fn ranges_of_different_lengths_are_refused() {
 #[tokio::test]
 async fn an_unknown_protocol_is_refused() {
     assert_snapshot!(usage("open 30998/sctp").await, @"
-    error: invalid value '30998/sctp' for '<PORT>...': `sctp`: not a protocol
+    error: invalid value '30998/sctp' for '[PORT]...': `sctp`: not a protocol
       30998/sctp
             ^^^^
     hint: the protocols are tcp, udp and tcp+udp, as 30998/udp
@@ -105,10 +105,10 @@ async fn an_unknown_protocol_is_refused() {
 #[tokio::test]
 async fn a_kind_of_target_that_is_none_is_refused() {
     assert_snapshot!(usage("open 80:ingress/web").await, @"
-    error: invalid value '80:ingress/web' for '<PORT>...': `ingress`: not a kind of target
+    error: invalid value '80:ingress/web' for '[PORT]...': `ingress`: not a kind of target
       80:ingress/web
          ^^^^^^^
-    hint: the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT and node/CONTAINER:PORT
+    hint: the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT (also deploy/, sts/, ds/) and node/CONTAINER:PORT
 
     For more information, try '--help'.
     ");
