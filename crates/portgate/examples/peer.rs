@@ -58,7 +58,7 @@ async fn services() -> io::Result<()> {
     tokio::try_join!(
         serve(30999, echo),
         serve(9999, echo),
-        datagrams(9999, |text| vec![text.to_vec()]),
+        echo_datagrams(9999),
         serve(30379, echo),
         serve(30022, greet),
         serve(30100, download),
@@ -148,8 +148,20 @@ async fn answer_http(stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await
 }
 
-/// Answers each datagram with those that `reply` makes of it, from the address that it was sent to: a node has several.
+/// Answers each datagram with those that `reply` makes of it.
 async fn datagrams(port: u16, reply: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+    let mut buffer = vec![0; 65_535];
+    loop {
+        let (length, client) = socket.recv_from(&mut buffer).await?;
+        for datagram in reply(buffer.get(..length).unwrap_or_default()) {
+            let _ = socket.send_to(&datagram, client).await;
+        }
+    }
+}
+
+/// Sends each datagram back from the address that it was sent to: of Services and pods a node has several.
+async fn echo_datagrams(port: u16) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
     let state = UdpSocketState::new((&socket).into())?;
     let mut buffer = vec![0; 65_535];
@@ -159,13 +171,13 @@ async fn datagrams(port: u16, reply: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> io::Resu
         let received = socket.try_io(Interest::READABLE, || {
             state.recv((&socket).into(), &mut [io::IoSliceMut::new(&mut buffer)], &mut meta)
         });
-        let [RecvMeta { addr, len, dst_ip, .. }] = meta;
         if received.is_err() {
             continue;
         }
-        for datagram in reply(buffer.get(..len).unwrap_or_default()) {
-            let transmit =
-                Transmit { destination: addr, ecn: None, contents: &datagram, segment_size: None, src_ip: dst_ip };
+        let [RecvMeta { addr, len, stride, dst_ip, .. }] = meta;
+        // The kernel may have joined several datagrams of one client.
+        for contents in buffer.get(..len).unwrap_or_default().chunks(stride.max(1)) {
+            let transmit = Transmit { destination: addr, ecn: None, contents, segment_size: None, src_ip: dst_ip };
             socket.writable().await?;
             let _ = socket.try_io(Interest::WRITABLE, || state.try_send((&socket).into(), &transmit));
         }
