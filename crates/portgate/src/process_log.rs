@@ -25,6 +25,8 @@ struct Log {
     lines: BufReader<File>,
     /// What was read of a line that is not whole yet.
     line: String,
+    /// Whether nothing more will be said.
+    is_over: bool,
 }
 
 /// The lines of a gate's log. A log that is followed ends when its gate does.
@@ -37,7 +39,7 @@ pub(crate) async fn lines(
         let mut lines = BufReader::new(File::open(&path).await?);
         let start = start(&mut lines, options.tail).await?;
         lines.seek(SeekFrom::Start(start)).await?;
-        io::Result::Ok(Log { paths, options, lines, line: String::new() })
+        io::Result::Ok(Log { paths, options, lines, line: String::new(), is_over: false })
     };
     let log = opened.await.map_err(reading(&path))?;
     Ok(stream::try_unfold(log, async |mut log| Ok(log.next().await?.map(|line| (line, log)))))
@@ -71,11 +73,15 @@ impl Log {
                 if is_since(&line, self.options.since) {
                     return Ok(Some(line.trim_end().to_owned()));
                 }
+            } else if read == 0 && self.is_over {
+                return Ok(None);
             } else if read == 0 {
-                if !self.options.follow || Session::connect(&self.paths.socket(), Duration::ZERO).await.is_err() {
-                    return Ok(None);
+                // What a gate says last may come between the end of the log and that of the gate.
+                self.is_over =
+                    !self.options.follow || Session::connect(&self.paths.socket(), Duration::ZERO).await.is_err();
+                if !self.is_over {
+                    sleep(LOOK_AGAIN).await;
                 }
-                sleep(LOOK_AGAIN).await;
             }
         }
     }

@@ -34,6 +34,10 @@ async fn surge(mut stream: TcpStream) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_stand_still_take_little_memory() {
+    // The test starts itself again, to be measured alone in a process.
+    if let Some(kubeconfig) = env::var_os(KUBECONFIG) {
+        return measure(Settings { kubeconfig: Some(kubeconfig.into()), ..Settings::default() }).await;
+    }
     let mut lab = Lab::new().await;
     lab.serve(7, echo).await;
     for number in 0..PODS {
@@ -42,17 +46,15 @@ async fn connections_that_stand_still_take_little_memory() {
         lab.serve_in(&pod, 19, surge).await;
     }
     let mut measured = Command::new(env::current_exe().unwrap());
-    measured.args(["--exact", "memory::measured", "--ignored", "--nocapture"]).env(KUBECONFIG, lab.kubeconfig());
+    let this = "memory::connections_that_stand_still_take_little_memory";
+    measured.args(["--exact", this, "--nocapture"]).env(KUBECONFIG, lab.kubeconfig());
     let output = soon(measured.stdin(Stdio::null()).kill_on_drop(true).output()).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
     assert!(output.status.success() && text.contains("1 passed"), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it is started by the test above, to be alone in its process"]
-async fn measured() {
-    let settings = Settings { kubeconfig: Some(env::var_os(KUBECONFIG).unwrap().into()), ..Settings::default() };
+async fn measure(settings: Settings) {
     let forwarder = Forwarder::new(&Api::connect(&Access::of_user(&settings).unwrap()).await.unwrap());
     let open = async |pod, port| soon(forwarder.open(&pod, Port::new(port).unwrap())).await.unwrap();
     let before = most_memory();
