@@ -21,12 +21,15 @@ const PEERS: [(&str, &str); 3] = [
 ///
 /// Proxies that cannot be had are left out: the benchmark says so itself.
 pub(crate) fn run(arguments: &[String], dry_run: bool) -> anyhow::Result<()> {
-    eprintln!("\n== Docker engine ==");
-    setup::ensure_engine(dry_run)?;
-    eprintln!("\n== Other proxies ==");
     let peers = target_directory()?.join("bench-peers");
-    if let Err(error) = ensure_peers(&peers, dry_run) {
-        eprintln!("warning: {error:#}");
+    // Forwards need neither an engine nor the proxies.
+    if arguments.first().is_none_or(|first| first != "forward") {
+        eprintln!("\n== Docker engine ==");
+        setup::ensure_engine(dry_run)?;
+        eprintln!("\n== Other proxies ==");
+        if let Err(error) = ensure_peers(&peers, dry_run) {
+            eprintln!("warning: {error:#}");
+        }
     }
     eprintln!("\n== Benchmark ==");
     let build = Invocation::new("cargo build --release --package portgate");

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::table::Addresses;
+
 /// The tool that made a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -115,6 +117,16 @@ impl Cluster {
     /// The nodes that run.
     pub fn running_nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.state == NodeState::Running)
+    }
+
+    /// The names of all nodes, in their order.
+    pub fn node_names(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.name.clone()).collect()
+    }
+
+    /// The address of each node; none of one that is stopped.
+    pub fn addresses(&self) -> Addresses {
+        self.nodes.iter().map(|node| (node.name.clone(), node.address.into_iter().collect())).collect()
     }
 
     /// Whether at least one node runs.

@@ -179,7 +179,7 @@ pub fn plan(
     steps.sort_by_key(|step| !matches!(step, Step::Remove { .. }));
     let mut names = names.to_vec();
     while !missing.is_empty() {
-        let gate = free_name(cluster, &names);
+        let gate = free_name(&cluster.gate_name(), &names);
         names.push(gate.clone());
         let open = match placement {
             Placement::Published => publishable(&mut missing),
@@ -217,11 +217,10 @@ fn publishable(missing: &mut Vec<&Mapping>) -> Vec<Mapping> {
     open.into_iter().cloned().collect()
 }
 
-/// The first of `k3d-c-portgate`, `k3d-c-portgate-2`, … that is not taken.
-pub fn free_name(cluster: &ClusterId, names: &[String]) -> String {
-    let first = cluster.gate_name();
+/// The first of `first`, `first-2`, … that is not taken.
+pub fn free_name(first: &str, names: &[String]) -> String {
     let mut number = 1;
-    let mut name = first.clone();
+    let mut name = first.to_owned();
     while names.contains(&name) {
         number += 1;
         name = format!("{first}-{number}");

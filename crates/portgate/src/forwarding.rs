@@ -1,5 +1,6 @@
 //! Forwards: gates in process placement, which lead through the Kubernetes API server.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use portgate_core::cluster::ClusterId;
@@ -8,7 +9,7 @@ use portgate_core::kubernetes::Objects;
 use portgate_core::mapping::{HostAddresses, Mapping, Target};
 use portgate_core::port::{Port, Protocol};
 use portgate_core::state::GateState;
-use portgate_core::table::{self, Addresses, Means, NoBackend, Resolution, View};
+use portgate_core::table::{Addresses, Means, NoBackend, Resolution, View};
 use portgate_gate::paths::ProcessPaths;
 
 use crate::choice;
@@ -54,7 +55,7 @@ impl Forwarding {
 
     fn resolve(&self, mapping: &Mapping) -> Resolution {
         let view = View { nodes: &[], seen: &Addresses::new(), objects: &self.objects, means: Means::Api };
-        table::build([mapping], view).remove(&mapping.local).unwrap_or_else(|| Ok(Vec::new()))
+        view.resolve(&mapping.target, mapping.local.protocol)
     }
 
     /// The names of the pods that a mapping leads to now.
@@ -106,18 +107,18 @@ impl Forwarding {
 
 /// A port that is free on all of these addresses now.
 pub(crate) fn free_port(addresses: &HostAddresses) -> Result<Port, Failure> {
-    let find = || -> std::io::Result<Option<Port>> {
-        let first = addresses.iter().next();
-        let Some(first) = first else { return Ok(None) };
+    let find = || {
+        let none = || io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let first = addresses.iter().next().ok_or_else(none)?;
         // The other addresses have it free most of the time.
         loop {
             let listener = TcpListener::bind(SocketAddr::new(first, 0))?;
             let port = listener.local_addr()?.port();
             let mut others = addresses.iter().skip(1);
             if others.all(|address| TcpListener::bind(SocketAddr::new(address, port)).is_ok()) {
-                return Ok(Port::new(port));
+                return Port::new(port).ok_or_else(none);
             }
         }
     };
-    find().map_err(Failure::system("find a free port"))?.ok_or(Failure::NoCluster)
+    find().map_err(Failure::system("find a free port"))
 }

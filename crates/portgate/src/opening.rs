@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use portgate_core::cluster::{Cluster, Node};
+use portgate_core::cluster::Cluster;
 use portgate_core::control::Detail;
 use portgate_core::host_port::{self, Wanted};
 use portgate_core::kubernetes::Objects;
 use portgate_core::mapping::{Local, Mapping, Target};
 use portgate_core::plan::{self, RunningGate, Step};
 use portgate_core::status::{Datapath, Placement};
-use portgate_core::table::{self, Addresses, Means, NoBackend, View};
+use portgate_core::table::{Means, NoBackend, View};
 use portgate_docker::engine::Engine;
 use portgate_docker::gate::{GateContainer, RunState};
 
@@ -118,16 +118,12 @@ impl Opening<'_> {
 
     /// The first target that only a route leads to.
     fn needs_route<'m>(&self, mappings: impl Iterator<Item = &'m Mapping>) -> Option<Target> {
-        let nodes: Vec<String> = self.cluster.nodes.iter().map(|node| node.name.clone()).collect();
-        let address = |node: &Node| (node.name.clone(), node.address.into_iter().collect());
-        let seen: Addresses = self.cluster.nodes.iter().map(address).collect();
+        let (nodes, seen) = (self.cluster.node_names(), self.cluster.addresses());
         let means = Means::Network { routes: false };
         let view = View { nodes: &nodes, seen: &seen, objects: self.objects, means };
-        let mappings: Vec<&Mapping> = mappings.collect();
-        let table = table::build(mappings.iter().copied(), view);
-        let is_unreached =
-            |mapping: &&&Mapping| matches!(table.get(&mapping.local), Some(Err(NoBackend::NoRoute { .. })));
-        mappings.iter().find(is_unreached).map(|mapping| mapping.target.clone())
+        let resolve = |mapping: &Mapping| view.resolve(&mapping.target, mapping.local.protocol);
+        let unreached = mappings.into_iter().find(|mapping| matches!(resolve(mapping), Err(NoBackend::NoRoute { .. })));
+        unreached.map(|mapping| mapping.target.clone())
     }
 
     /// Where the gates are to run: where those do that there are. To ask for another place is an error then.

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use portgate_core::control::{Detail, Request, Response};
+use portgate_core::plan;
 use portgate_core::state::GateState;
 use portgate_core::status::GateStatus;
 use portgate_docker::settings::Settings as EngineSettings;
@@ -71,21 +72,20 @@ pub(crate) fn all() -> Vec<(String, ProcessPaths)> {
 /// Takes the first of `forward`, `forward-2`, … that no gate of this user has. What it carries is kept over a reboot if
 /// `is_kept`.
 pub(crate) fn claim(first: &str, is_kept: bool) -> Result<ProcessPaths, Failure> {
-    let taken: BTreeSet<String> = all().into_iter().map(|(name, _)| name).collect();
-    let names = std::iter::once(first.to_owned()).chain((2..).map(|number| format!("{first}-{number}")));
-    for name in names.filter(|name| !taken.contains(name)) {
+    let mut taken: Vec<String> = all().into_iter().map(|(name, _)| name).collect();
+    loop {
+        let name = plan::free_name(first, &taken);
         let paths = ProcessPaths::new(&directory(), &name);
         let paths = if is_kept { paths.kept(&state_home()) } else { paths };
         match create(&paths) {
             // Another portgate was faster.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken.push(name),
             created => {
                 created.map_err(Failure::system(format!("create {}", paths.directory.display())))?;
                 return Ok(paths);
             }
         }
     }
-    Err(Failure::NoCluster)
 }
 
 /// Makes a gate's directories, in directories that no other user could have prepared.

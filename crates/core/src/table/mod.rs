@@ -167,7 +167,8 @@ pub fn build<'a>(mappings: impl IntoIterator<Item = &'a Mapping>, view: View<'_>
 }
 
 impl View<'_> {
-    fn resolve(&self, target: &Target, protocol: Protocol) -> Resolution {
+    /// Decides where one target leads now.
+    pub fn resolve(&self, target: &Target, protocol: Protocol) -> Resolution {
         match target {
             Target::NodePort { port } => {
                 let backends: Vec<_> = self.nodes.iter().filter_map(|node| self.on_node(node, *port)).collect();

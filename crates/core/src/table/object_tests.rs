@@ -1,7 +1,6 @@
 use super::*;
 use crate::kubernetes::sample::{self, NODE, endpoint, ip, key, objects, port, service};
 use crate::kubernetes::{Exposure, Kind, Service};
-use crate::mapping::HostAddresses;
 
 const ROUTES: Means = Means::Network { routes: true };
 const NO_ROUTES: Means = Means::Network { routes: false };
@@ -33,11 +32,10 @@ impl Scene {
     }
 
     fn resolve(&self, object: ObjectKey, port: &str, protocol: Protocol) -> Resolution {
-        let local = Local { addresses: HostAddresses::loopback(), port: Port::new(1).unwrap(), protocol };
-        let mapping = Mapping { local, target: Target::Object { object, port: port.parse().unwrap() } };
+        let target = Target::Object { object, port: port.parse().unwrap() };
         let nodes = [NODE, AGENT].map(str::to_owned);
         let view = View { nodes: &nodes, seen: &self.addresses, objects: &self.objects, means: self.means };
-        build([&mapping], view).remove(&mapping.local).unwrap()
+        view.resolve(&target, protocol)
     }
 
     fn service(&self, name: &str, port: &str, protocol: Protocol) -> Resolution {

@@ -1,9 +1,9 @@
-use portgate_core::cluster::{Cluster, ClusterId, Node};
+use portgate_core::cluster::{Cluster, ClusterId};
 use portgate_core::control::Detail;
 use portgate_core::kubernetes::{ObjectKey, Objects, PortName, Service, ServicePort};
-use portgate_core::mapping::{HostAddresses, Local, Mapping, Target};
+use portgate_core::mapping::{Local, Target};
 use portgate_core::port::Protocol;
-use portgate_core::table::{self, Addresses, Means, Resolution, View};
+use portgate_core::table::{Addresses, Means, Resolution, View};
 
 use crate::args::ServicesArguments;
 use crate::choice;
@@ -69,11 +69,9 @@ struct Ways<'a> {
 
 impl<'a> Ways<'a> {
     fn new(cluster: Option<&Cluster>, objects: &'a Objects) -> Self {
-        let nodes = cluster.map(|cluster| cluster.nodes.as_slice()).unwrap_or_default();
-        let address = |node: &Node| (node.name.clone(), node.address.into_iter().collect());
         Self {
-            nodes: nodes.iter().map(|node| node.name.clone()).collect(),
-            addresses: nodes.iter().map(address).collect(),
+            nodes: cluster.map(Cluster::node_names).unwrap_or_default(),
+            addresses: cluster.map(Cluster::addresses).unwrap_or_default(),
             objects,
             means: if cluster.is_some() { Means::Network { routes: true } } else { Means::Api },
         }
@@ -81,10 +79,8 @@ impl<'a> Ways<'a> {
 
     fn to(&self, key: &ObjectKey, port: &ServicePort) -> Resolution {
         let target = Target::Object { object: key.clone(), port: PortName::Number(port.port) };
-        let local = Local { addresses: HostAddresses::loopback(), port: port.port, protocol: port.protocol };
-        let mapping = Mapping { local: local.clone(), target };
         let view = View { nodes: &self.nodes, seen: &self.addresses, objects: self.objects, means: self.means };
-        table::build([&mapping], view).remove(&local).unwrap_or_else(|| Ok(Vec::new()))
+        view.resolve(&target, port.protocol)
     }
 }
 
