@@ -50,7 +50,10 @@ pub(crate) fn judge(results: &Results, memory: Option<&Memory>, commands: Option
     targets.extend(relay(results));
     targets.push(published(results, "published, TCP: 1.5 times nginx and haproxy", &tcp()));
     targets.push(published(results, "published, UDP: 1.5 times nginx", &udp()));
-    targets.push(Target::missing("forward: 1.5 times kubectl, 5 times for new connections", "see `cargo xtask bench forward`"));
+    targets.push(Target::missing(
+        "forward: 1.5 times kubectl, 5 times for new connections",
+        "see `cargo xtask bench forward`",
+    ));
     targets.extend(memory.map(footprint).into_iter().flatten());
     targets.extend(commands.map(times).into_iter().flatten());
     targets
