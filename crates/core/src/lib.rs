@@ -7,9 +7,11 @@
 pub mod causes;
 pub mod cluster;
 pub mod control;
+pub mod escape;
 pub mod forward;
 pub mod host_port;
 pub mod kubernetes;
+pub mod limits;
 pub mod mapping;
 pub mod plan;
 pub mod port;

@@ -1,0 +1,90 @@
+//! The limits of everything that comes from outside: what a container, an image, an API server, a worker or a client of
+//! the control socket may make portgate read, keep or wait for.
+//!
+//! Each limit is far above what is seen in practice, and far below what hurts. Exceeding one is [`Exceeded`], which names
+//! the limit and the place.
+
+use std::fmt;
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Things in a list or in a queue.
+    Items,
+}
+
+/// The most of something that is taken from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What is limited, such as `kubeconfig`.
+    pub name: &'static str,
+    /// The largest value that is accepted.
+    pub most: usize,
+    /// What `most` counts.
+    pub unit: Unit,
+}
+
+/// Something from outside is larger than its limit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place} exceeds the limit of {limit}")]
+pub struct Exceeded {
+    /// Where it came from, such as `/output/kubeconfig.yaml of k3d-dev-server-0`.
+    pub place: String,
+    /// Which limit.
+    pub limit: Limit,
+}
+
+impl Limit {
+    const fn bytes(name: &'static str, most: usize) -> Self {
+        Self { name, most, unit: Unit::Bytes }
+    }
+
+    const fn items(name: &'static str, most: usize) -> Self {
+        Self { name, most, unit: Unit::Items }
+    }
+
+    /// Fails if `value` is above the limit. `place` says where it came from.
+    pub fn check(self, value: usize, place: impl FnOnce() -> String) -> Result<(), Exceeded> {
+        if value > self.most { Err(Exceeded { place: place(), limit: self }) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, most, unit } = self;
+        match unit {
+            Unit::Bytes if most % (1 << 20) == 0 => write!(f, "{} MiB for a {name}", most >> 20),
+            Unit::Bytes if most % (1 << 10) == 0 => write!(f, "{} KiB for a {name}", most >> 10),
+            Unit::Bytes => write!(f, "{most} bytes for a {name}"),
+            Unit::Items => write!(f, "{most} {name}"),
+        }
+    }
+}
+
+/// A kubeconfig, read out of a container or from the user's files. An admin kubeconfig has 3 to 6 KiB; a user's with a
+/// hundred contexts, 600 KiB.
+pub const KUBECONFIG: Limit = Limit::bytes("kubeconfig", 4 << 20);
+
+/// The nodes of one cluster. kind and k3d have been seen with some twenty.
+pub const NODES: Limit = Limit::items("nodes of a cluster", 1000);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exceeded_limit_names_the_limit_and_the_place() {
+        let place = || "/output/kubeconfig.yaml of k3d-dev-server-0".to_owned();
+        assert_eq!(KUBECONFIG.check(KUBECONFIG.most, place), Ok(()));
+        let error = KUBECONFIG.check(KUBECONFIG.most + 1, place).unwrap_err();
+        let expected = "/output/kubeconfig.yaml of k3d-dev-server-0 exceeds the limit of 4 MiB for a kubeconfig";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_limit_of_items_reads_as_a_number_of_them() {
+        assert_eq!(NODES.to_string(), "1000 nodes of a cluster");
+    }
+}
