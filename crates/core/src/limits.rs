@@ -5,6 +5,7 @@
 //! the limit and the place.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,28 @@ pub const KUBECONFIG: Limit = Limit::bytes("kubeconfig", 4 << 20);
 
 /// The nodes of one cluster. kind and k3d have been seen with some twenty.
 pub const NODES: Limit = Limit::items("nodes of a cluster", 1000);
+
+/// The state file of a gate, read out of its container. One of 65,535 mappings has 12 MB.
+pub const STATE: Limit = Limit::bytes("state file", 32 << 20);
+
+/// What is kept of the standard error of a program in a container, to be told as the reason of its failure.
+pub const COMPLAINT: Limit = Limit::bytes("error message", 16 << 10);
+
+/// The images whose labels are remembered.
+pub const IMAGES: Limit = Limit::items("images", 256);
+
+/// For a file out of a container. The engine reads it from the disk, and takes some milliseconds.
+pub const FILE_TIME: Duration = Duration::from_secs(10);
+
+/// For a gate to tell a listing what it carries, which takes it some milliseconds.
+pub const STATUS_TIME: Duration = Duration::from_secs(1);
+
+/// For a gate to do as it is asked. To open a thousand ports takes it less than a second.
+pub const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// For the engine to start the program in a gate's container that a conversation goes through: 0.15 s on a machine at
+/// rest, some seconds on a busy one.
+pub const EXEC_TIME: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

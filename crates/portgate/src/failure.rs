@@ -119,6 +119,8 @@ pub(crate) enum Failure {
     NothingOpen { cluster: Option<String> },
     #[error("gate {gate} is {state}")]
     GateNotRunning { gate: String, state: String },
+    #[error("gate {gate} does not answer: {why}")]
+    GateSilent { gate: String, why: String },
     #[error("gate {gate} runs portgate {theirs}, which is newer than this one ({ours})")]
     GateNewer { gate: String, theirs: String, ours: &'static str },
     #[error("the gates of cluster {cluster} keep changing")]
@@ -245,6 +247,7 @@ impl Failure {
             }
             Self::NothingOpen { .. } => "open one with `portgate open PORT`".to_owned(),
             Self::GateNotRunning { .. } => "start it with `portgate start`".to_owned(),
+            Self::GateSilent { .. } => "`portgate logs` shows what it says; `portgate restart` restarts it".to_owned(),
             Self::GateNewer { .. } => "upgrade this portgate; `portgate down` would remove the gate".to_owned(),
             Self::Contended { .. } => "another portgate works on the same cluster: try again".to_owned(),
             Self::Unproven { .. } => {

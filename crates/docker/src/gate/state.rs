@@ -9,6 +9,7 @@ use bollard::body_full;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{InspectContainerOptions, UploadToContainerOptionsBuilder};
 use bytes::Bytes;
+use portgate_core::limits;
 use portgate_core::state::GateState;
 use tar::{Builder, Header};
 
@@ -90,7 +91,8 @@ impl Engine {
 
     /// Reads the state file of a gate, whether it runs or not; none if there is no file, or no gate.
     pub async fn read_state(&self, container: &str) -> Result<Option<GateState>, Error> {
-        let Some(json) = self.read_file(container, &state_path(container)).await? else { return Ok(None) };
+        let json = self.read_file_within(container, &state_path(container), limits::STATE).await?;
+        let Some(json) = json else { return Ok(None) };
         let state = serde_json::from_slice(&json);
         state.map(Some).map_err(|source| Error::Decode { container: container.to_owned(), source })
     }
@@ -137,7 +139,7 @@ mod tests {
         let entry = archive.entries().unwrap().next().unwrap().unwrap();
         let header = entry.header();
         assert_eq!((header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap()), (0o600, 65534, 65534));
-        assert_eq!(unpack(&packed).unwrap(), b"{}");
+        assert_eq!(unpack(&packed, limits::STATE, "g.json").unwrap(), b"{}");
     }
 
     #[test]

@@ -31,6 +31,18 @@ pub(crate) fn print<T: Row>(format: Format, rows: &[T]) -> Result<(), Failure> {
     write(format, rows).map_err(Failure::system("print the list"))
 }
 
+/// Writes a document to stdout that has more than rows.
+pub(crate) fn print_document(format: Format, document: &impl Serialize) -> Result<(), Failure> {
+    write_document(&mut anstream::stdout().lock(), format, document).map_err(Failure::system("print the list"))
+}
+
+fn write_document(out: &mut impl Write, format: Format, document: &impl Serialize) -> io::Result<()> {
+    match format {
+        Format::Yaml => write!(out, "{}", serde_saphyr::to_string(document).map_err(io::Error::other)?),
+        _ => writeln!(out, "{}", serde_json::to_string_pretty(document)?),
+    }
+}
+
 fn write<T: Row>(format: Format, rows: &[T]) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     let document = Document { items: rows };
@@ -39,10 +51,7 @@ fn write<T: Row>(format: Format, rows: &[T]) -> io::Result<()> {
         Format::Table => write!(out, "{}", table(rows, false)),
         Format::Wide => write!(out, "{}", table(rows, true)),
         Format::Name => rows.iter().try_for_each(|row| writeln!(out, "{}", row.name())),
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&document)?),
-        Format::Yaml => {
-            write!(out, "{}", serde_saphyr::to_string(&document).map_err(io::Error::other)?)
-        }
+        Format::Json | Format::Yaml => write_document(&mut out, format, &document),
     }
 }
 

@@ -8,7 +8,7 @@ mod talk;
 mod trials;
 
 pub(crate) use clusters::print_clusters;
-pub(crate) use listing::{Row, print};
+pub(crate) use listing::{Row, print, print_document};
 pub(crate) use mappings::{MappingRow, rows};
 pub(crate) use services::ServiceRow;
 pub(crate) use talk::{Progress, count, error, hint, line, log_warnings, note, warning};
