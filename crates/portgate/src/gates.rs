@@ -210,9 +210,7 @@ impl Report {
                 Err(Failure::Client(ClientError::Connect { .. })) => {
                     Contents::Stopped { state: Store::new(paths.state()).load()?, word: "stopped".to_owned() }
                 }
-                Err(failure) => {
-                    Contents::Silent { state: Store::new(paths.state()).load()?, why: failure.to_string() }
-                }
+                Err(failure) => Contents::Silent { state: Store::new(paths.state()).load()?, why: failure.to_string() },
             },
         };
         Ok(Self { gate, contents })
