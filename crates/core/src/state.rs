@@ -9,6 +9,7 @@ use crate::control::Change;
 use crate::forward::Forward;
 use crate::kubernetes::{ObjectKey, Objects};
 use crate::mapping::{Local, Mapping};
+use crate::table::OwnAddresses;
 
 /// The layout of the state file that this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -29,6 +30,9 @@ pub struct GateState {
     /// What was known of the Kubernetes objects that these mappings name, when they were opened.
     #[serde(default)]
     pub objects: Objects,
+    /// The addresses of the user's machine, for a gate that cannot find them out itself.
+    #[serde(default)]
+    pub machine: OwnAddresses,
     /// How they are carried through the Kubernetes API server; none if they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<Forward>,
@@ -38,7 +42,8 @@ impl GateState {
     /// The first state of a gate.
     pub fn new(cluster: ClusterId, nodes: Vec<NodeHost>, mut mappings: Vec<Mapping>) -> Self {
         mappings.sort();
-        Self { format: FORMAT, revision: 1, cluster, nodes, mappings, objects: Objects::default(), forward: None }
+        let (objects, machine) = (Objects::default(), OwnAddresses::default());
+        Self { format: FORMAT, revision: 1, cluster, nodes, mappings, objects, machine, forward: None }
     }
 
     /// The state with what is known of the objects that its mappings name.
@@ -65,6 +70,7 @@ impl GateState {
             nodes: change.nodes.clone().unwrap_or_else(|| self.nodes.clone()),
             objects: objects.of(named(&mappings)),
             mappings,
+            machine: change.machine.clone().unwrap_or_else(|| self.machine.clone()),
             forward: self.forward.clone(),
         }
     }

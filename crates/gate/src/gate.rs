@@ -1,7 +1,9 @@
 //! What a gate knows, and how events change it.
 
 mod start;
+mod view;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -14,13 +16,14 @@ use portgate_core::cluster::ClusterId;
 use portgate_core::control::{Change, Probe, ProbeResult, Refusal, Request, Response};
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::state::GateState;
-use portgate_core::table::{self, Means, Resolution, Table, View};
+use portgate_core::table::{Forbidden, Means, Resolution, Table};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::informer::{Informer, Told};
 use crate::observer::{Observation, Observer};
 use crate::overlay::{Change as Kernel, Overlay};
+use crate::own::{self, Own};
 use crate::plane::Plane;
 use crate::probe::probe;
 use crate::server::Call;
@@ -47,6 +50,9 @@ pub(crate) struct Gate {
     seen: Observation,
     informer: Option<Informer>,
     told: Told,
+    own: Option<Own>,
+    /// The addresses that targets have and are not led to.
+    forbidden: BTreeMap<Local, BTreeMap<IpAddr, Forbidden>>,
     pub(crate) table: Table,
     /// By what means the table's backends are reached.
     means: Means,
@@ -64,6 +70,8 @@ pub(crate) enum Event {
     Observed(Observation),
     /// The Kubernetes API server has told of Services and pods.
     Told(Told),
+    /// The addresses of this machine are others.
+    Readdressed,
     /// Its cluster is gone for good.
     ClusterDeleted,
     /// Something of its worker.
@@ -92,6 +100,7 @@ impl Gate {
         tokio::select! {
             seen = self.observer.next() => seen.map_or(Event::ClusterDeleted, Event::Observed),
             told = told(&mut self.informer) => Event::Told(told),
+            () = own::changed(&mut self.own) => Event::Readdressed,
             event = self.plane.next() => Event::Worker(event),
             change = self.overlay.next() => Event::Kernel(change),
             Some(_) = self.probes.join_next() => Event::Probed,
@@ -107,6 +116,7 @@ impl Gate {
                 self.told = told;
                 self.lead(self.build(&self.state));
             }
+            Event::Readdressed => self.lead(self.build(&self.state)),
             Event::ClusterDeleted => return ControlFlow::Break(()),
             Event::Worker(WorkerEvent::Replaced { exit }) => {
                 tracing::warn!(exit, "the worker ended; another one serves");
@@ -167,13 +177,6 @@ impl Gate {
             self.means = means;
             self.lead(self.build(&self.state));
         }
-    }
-
-    /// The table of a state, by what is known now.
-    fn build(&self, state: &GateState) -> Table {
-        let objects = self.told.over(&state.objects);
-        let view = View { nodes: &self.seen.nodes, seen: &self.seen.addresses, objects: &objects, means: self.means };
-        table::build(&state.mappings, view)
     }
 
     /// Carries out a request. Breaks if the gate is to end.
@@ -299,6 +302,7 @@ impl Gate {
             }
         }
         self.table = table;
+        self.warn_of_forbidden();
         self.silent.retain(&self.table);
         self.apply();
     }

@@ -28,6 +28,7 @@ mod streams;
 pub mod client;
 pub mod door;
 pub mod leftovers;
+pub mod own;
 pub mod paths;
 pub mod probe;
 pub mod worker;

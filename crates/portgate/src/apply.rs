@@ -153,7 +153,8 @@ impl<'a> Undertaking<'a> {
         self.engine.create_gate(&self.ground.spec(self.engine, gate, published)?).await?;
         self.undo.push(Undo::RemoveContainer(gate.to_owned()));
         let nodes = self.ground.nodes.clone().unwrap_or_default();
-        let state = GateState::new(id, nodes, open.to_vec()).knowing(&self.ground.objects);
+        let machine = self.ground.site.machine(self.engine)?;
+        let state = GateState { machine, ..GateState::new(id, nodes, open.to_vec()).knowing(&self.ground.objects) };
         self.engine.write_state(gate, &state).await?;
         self.engine.start(gate).await?;
         Ok(())
@@ -166,6 +167,7 @@ impl<'a> Undertaking<'a> {
             close: close.iter().map(|mapping| mapping.local.clone()).collect(),
             nodes: self.ground.nodes.clone(),
             objects: self.ground.objects.clone(),
+            machine: Some(self.ground.site.machine(self.engine)?),
         };
         let changed = self.ground.control(self.engine, gate).await?.request(&Request::Change(change)).await;
         if let Err(Failure::Client(ClientError::Refused(Refusal::Bind { .. }))) = changed {

@@ -1,5 +1,6 @@
 //! How a gate begins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use crate::door::{Door, DoorError};
 use crate::informer::{Informer, Told};
 use crate::observer::Observer;
 use crate::overlay::Overlay;
+use crate::own::Own;
 use crate::plane::Plane;
 use crate::resolve::FRESH;
 use crate::run::GateError;
@@ -42,6 +44,7 @@ impl Gate {
             }
         };
         let (observer, seen) = Observer::start(&settings.place, &state, demand).await;
+        let own = Own::start(&settings.place).map_err(GateError::Addresses)?;
         let informer = door.map(|door| Informer::start(door, state.named_objects()));
         let means = if state.forward.is_some() { Means::Api } else { Means::Network { routes: false } };
         let mut gate = Self {
@@ -57,12 +60,15 @@ impl Gate {
             seen,
             informer,
             told: Told::default(),
+            own,
+            forbidden: BTreeMap::new(),
             plane,
             overlay: Overlay::off(&settings.place),
             probes: JoinSet::new(),
             drain: settings.limits.drain,
         };
         gate.table = gate.build(&gate.state);
+        gate.warn_of_forbidden();
         gate.listen_for(gate.table.keys().cloned().collect());
         gate.programme();
         Ok(gate)

@@ -66,7 +66,8 @@ async fn refresh(engine: &Engine, cluster: &ClusterId, gate: &GateContainer) -> 
     if let Some(cluster) = found {
         let nodes = Some(node_hosts(&cluster));
         let objects = objects(&cluster, &status).await;
-        let change = Change { revision: status.revision, nodes, objects, ..Change::default() };
+        let machine = Some(Site::of(gate).machine(engine)?);
+        let change = Change { revision: status.revision, nodes, objects, machine, ..Change::default() };
         control.request(&Request::Change(change)).await?;
     }
     Ok(status)

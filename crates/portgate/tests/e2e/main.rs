@@ -51,6 +51,7 @@ mod published {
     mod listing;
     mod load;
     mod open;
+    mod own_addresses;
     mod services;
     mod taken;
     mod testing;
@@ -69,6 +70,7 @@ mod by_default {
     mod listing;
     mod load;
     mod open;
+    mod own_addresses;
     mod services;
     mod taken;
     mod testing;
