@@ -52,6 +52,7 @@ mod published {
     mod load;
     mod open;
     mod services;
+    mod state;
     mod taken;
     mod testing;
     mod together;
@@ -70,6 +71,7 @@ mod by_default {
     mod load;
     mod open;
     mod services;
+    mod state;
     mod taken;
     mod testing;
     mod together;
