@@ -88,6 +88,10 @@ pub enum Response {
     Done {
         /// The revision after the change.
         revision: u64,
+        /// Why the state file does not hold it yet, if it does not: a gate that is started again would do what it did
+        /// before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unsaved: Option<String>,
     },
     /// To [`Request::Probe`], a result for each backend; none where the target has no backend.
     Probed {

@@ -70,6 +70,12 @@ pub const KUBECONFIG: Limit = Limit::bytes("kubeconfig", 4 << 20);
 /// The nodes of one cluster. kind and k3d have been seen with some twenty.
 pub const NODES: Limit = Limit::items("nodes of a cluster", 1000);
 
+/// The state file of a gate. One of 65,535 mappings has about 12 MB.
+pub const STATE: Limit = Limit::bytes("state file", 32 << 20);
+
+/// A line of a log. A gate writes none that is longer than 16 KiB, and prints 4,096 characters of it.
+pub const LOG_LINE: Limit = Limit::bytes("line of a log", 64 << 10);
+
 #[cfg(test)]
 mod tests {
     use super::*;

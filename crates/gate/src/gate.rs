@@ -45,6 +45,8 @@ pub(crate) struct Gate {
     pub(crate) started_at: Timestamp,
     store: Store,
     pub(crate) state: GateState,
+    /// Why the state file does not hold the state, if it does not.
+    unsaved: Option<String>,
     retired: bool,
     observer: Observer,
     seen: Observation,
@@ -135,6 +137,7 @@ impl Gate {
 
     /// Lets open connections finish, for as long as the limits allow, and takes the rules out of the kernel.
     pub(crate) async fn drain(mut self) {
+        self.save_again();
         let overlay = &mut self.overlay;
         let quiet = async {
             while overlay.is_busy() {
@@ -190,6 +193,7 @@ impl Gate {
                 // Neither a port that is free again is told, nor every change of the kernel's settings.
                 self.listen_again();
                 self.overlay.mend();
+                self.save_again();
                 Ok(Response::Status(self.status(detail).await))
             }
             Request::Change(change) => self.change(change).await,
@@ -205,7 +209,7 @@ impl Gate {
     }
 
     fn done(&self) -> Response {
-        Response::Done { revision: self.state.revision }
+        Response::Done { revision: self.state.revision, unsaved: self.unsaved.clone() }
     }
 
     fn check_revision(&self, revision: u64) -> Result<(), Refusal> {
@@ -220,16 +224,24 @@ impl Gate {
 
     /// Opens what is new, saves, and only then closes what is no longer wanted: where one of these fails, what was new
     /// is closed again and nothing has changed.
+    ///
+    /// A change that opens nothing is made even if it cannot be saved: a port must close on a full disk, too.
     async fn change(&mut self, change: Change) -> Result<Response, Refusal> {
         self.check_revision(change.revision)?;
         let state = self.state.changed(&change);
         self.observer.look_up_new(&state, &mut self.seen).await;
         let table = self.build(&state);
         let mut opened = Vec::new();
-        let outcome = self.open_new(&state, &table, &mut opened).await.and_then(|()| self.save(&state));
-        if let Err(refusal) = outcome {
-            self.plane.close(&opened).await;
-            return Err(refusal);
+        let outcome = self.open_new(&state, &table, &mut opened).await.and_then(|()| match self.save(&state) {
+            Some(message) if !change.open.is_empty() => Err(Refusal::State { message }),
+            unsaved => Ok(unsaved),
+        });
+        match outcome {
+            Ok(unsaved) => self.unsaved = unsaved,
+            Err(refusal) => {
+                self.plane.close(&opened).await;
+                return Err(refusal);
+            }
         }
         self.observer.follow(&state);
         if let Some(informer) = &self.informer {
@@ -268,19 +280,33 @@ impl Gate {
         opened.map_err(|source| ListenError { address: SocketAddr::new(UNSPECIFIED, local.port.number()), source })
     }
 
-    fn save(&self, state: &GateState) -> Result<(), Refusal> {
-        self.store.save(state).map_err(|error| Refusal::State { message: causes::line(&error) })
+    /// Writes the state down, or says why that fails.
+    fn save(&self, state: &GateState) -> Option<String> {
+        let saved = if self.retired { self.store.remove() } else { self.store.save(state) };
+        let message = causes::line(&saved.err()?);
+        if self.unsaved.as_ref() != Some(&message) {
+            tracing::warn!(message, "the state is not saved");
+        }
+        Some(message)
+    }
+
+    /// Writes the state down where that has failed: there may be room by now.
+    fn save_again(&mut self) {
+        if self.unsaved.is_some() {
+            self.unsaved = self.save(&self.state);
+        }
     }
 
     /// Forgets everything: the container is about to be removed, and its state file shall not outlive it.
-    /// Asked again, because the one who asked first was killed before it removed the container, it agrees again.
+    /// Asked again, because the one who asked first was killed before it removed the container, it agrees again. A file
+    /// that cannot be removed does not keep the ports open.
     async fn retire(&mut self, revision: u64) -> Result<Response, Refusal> {
         if self.retired {
             return Ok(self.done());
         }
         self.check_revision(revision)?;
-        self.store.remove().map_err(|error| Refusal::State { message: causes::line(&error) })?;
         self.retired = true;
+        self.unsaved = self.save(&self.state);
         self.state.mappings.clear();
         let gone: Vec<Local> = self.table.keys().cloned().collect();
         self.lead(Table::new());

@@ -175,6 +175,12 @@ pub(crate) fn processes() -> Vec<Gate> {
     process_gate::all().into_iter().filter_map(gate).collect()
 }
 
+/// Why there may be process gates of this user that nobody knows of: their state files cannot be used.
+pub(crate) fn unusable_states() -> Vec<Failure> {
+    let unusable = |(_, paths): (String, ProcessPaths)| Some(Store::new(paths.state()).load().err()?.into());
+    process_gate::refused().into_iter().chain(process_gate::all().into_iter().filter_map(unusable)).collect()
+}
+
 /// A gate, and what it carries.
 pub(crate) struct Report {
     pub(crate) gate: Gate,
@@ -185,8 +191,8 @@ pub(crate) struct Report {
 pub(crate) enum Contents {
     /// It runs, and says so itself.
     Live { status: GateStatus, control: Control },
-    /// It does not run; its state file tells what it would carry.
-    Stopped { state: Option<GateState>, word: String },
+    /// It does not run; its state file tells what it would carry, unless that is damaged.
+    Stopped { state: Result<Option<GateState>, Failure>, word: String },
 }
 
 impl Report {
@@ -196,7 +202,7 @@ impl Report {
             Gate::Process { paths, .. } => match Control::connect(engine, &gate).await {
                 Ok(mut control) => Contents::Live { status: control.tell(detail).await?, control },
                 Err(Failure::Client(ClientError::Connect { .. })) => {
-                    Contents::Stopped { state: Store::new(paths.state()).load()?, word: "stopped".to_owned() }
+                    Contents::Stopped { state: Ok(Store::new(paths.state()).load()?), word: "stopped".to_owned() }
                 }
                 Err(failure) => return Err(failure),
             },
@@ -226,8 +232,9 @@ impl Report {
         let engine = engine.ok_or(Failure::NoCluster)?;
         // A container that is being removed has no files any more, and no other gate suffers from that.
         let (state, word) = match engine.read_state(&container.name).await {
-            Ok(state) => (state, word),
-            Err(failure) => (None, format!("{word} ({failure})")),
+            Ok(state) => (Ok(state), word),
+            Err(error) if error.is_damage() => (Err(error.into()), word),
+            Err(error) => (Ok(None), format!("{word} ({error})")),
         };
         Ok(Contents::Stopped { state, word })
     }
@@ -236,7 +243,16 @@ impl Report {
     pub(crate) fn mappings(&self) -> Vec<MappingStatus> {
         match &self.contents {
             Contents::Live { status, .. } => status.mappings.clone(),
-            Contents::Stopped { state, .. } => state.iter().flat_map(|state| &state.mappings).map(stopped).collect(),
+            Contents::Stopped { state: Ok(Some(state)), .. } => state.mappings.iter().map(stopped).collect(),
+            Contents::Stopped { .. } => Vec::new(),
+        }
+    }
+
+    /// Why it is not known what the gate carries.
+    pub(crate) fn damage(&self) -> Option<&Failure> {
+        match &self.contents {
+            Contents::Stopped { state: Err(failure), .. } => Some(failure),
+            Contents::Stopped { state: Ok(_), .. } | Contents::Live { .. } => None,
         }
     }
 
@@ -245,6 +261,8 @@ impl Report {
         self.gate.check_version()?;
         match self.contents {
             Contents::Live { status, control } => Ok((self.gate, status, control)),
+            // To start it would not help.
+            Contents::Stopped { state: Err(failure), .. } => Err(failure),
             Contents::Stopped { word, .. } => {
                 Err(Failure::GateNotRunning { gate: self.gate.name().to_owned(), state: word })
             }

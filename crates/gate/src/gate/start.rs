@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portgate_core::forward::Forward;
+use portgate_core::forward::{Forward, LONGEST_PATIENCE};
 use portgate_core::state::GateState;
 use portgate_core::table::{Means, Table};
 use portgate_kube::api::Api;
@@ -51,6 +51,7 @@ impl Gate {
             place: settings.place.clone(),
             started_at: Timestamp::now(),
             store,
+            unsaved: None,
             retired: false,
             table: Table::new(),
             means,
@@ -92,6 +93,6 @@ fn door(settings: &Settings, state: &GateState) -> Option<Door> {
 
 async fn streams(settings: &Settings, forward: &Forward, door: &Door) -> Result<Streams, GateError> {
     let api = Api::connect(&door.enter().await?.access).await.map_err(DoorError::Access)?;
-    let manner = Manner { sticky: forward.sticky, patience: forward.patience };
+    let manner = Manner { sticky: forward.sticky, patience: forward.patience.min(LONGEST_PATIENCE) };
     Ok(Streams::new(Forwarder::new(&api), manner, settings.limits.drain))
 }

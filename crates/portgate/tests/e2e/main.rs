@@ -53,6 +53,7 @@ mod published {
     mod open;
     mod own_addresses;
     mod services;
+    mod state;
     mod taken;
     mod testing;
     mod together;
@@ -72,6 +73,7 @@ mod by_default {
     mod open;
     mod own_addresses;
     mod services;
+    mod state;
     mod taken;
     mod testing;
     mod together;
