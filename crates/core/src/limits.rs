@@ -5,6 +5,7 @@
 //! the limit and the place.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,25 @@ pub const STATE: Limit = Limit::bytes("state file", 32 << 20);
 
 /// A line of a log. A gate writes none that is longer than 16 KiB, and prints 4,096 characters of it.
 pub const LOG_LINE: Limit = Limit::bytes("line of a log", 64 << 10);
+
+/// What is kept of the standard error of a program in a container, to be told as the reason of its failure.
+pub const COMPLAINT: Limit = Limit::bytes("error message", 16 << 10);
+
+/// The images whose labels are remembered.
+pub const IMAGES: Limit = Limit::items("images", 256);
+
+/// For a file out of a container. The engine reads it from the disk, and takes some milliseconds.
+pub const FILE_TIME: Duration = Duration::from_secs(10);
+
+/// For a gate to tell a listing what it carries, which takes it some milliseconds.
+pub const STATUS_TIME: Duration = Duration::from_secs(1);
+
+/// For a gate to do as it is asked. To open a thousand ports takes it less than a second.
+pub const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// For the engine to start the program in a gate's container that a conversation goes through: 0.15 s on a machine at
+/// rest, some seconds on a busy one.
+pub const EXEC_TIME: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

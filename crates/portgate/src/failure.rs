@@ -123,6 +123,8 @@ pub(crate) enum Failure {
     NothingOpen { cluster: Option<String> },
     #[error("gate {gate} is {state}")]
     GateNotRunning { gate: String, state: String },
+    #[error("gate {gate} does not answer: {why}")]
+    GateSilent { gate: String, why: String },
     #[error("gate {gate} runs portgate {theirs}, which is newer than this one ({ours})")]
     GateNewer { gate: String, theirs: String, ours: &'static str },
     #[error("the gates of cluster {cluster} keep changing")]

@@ -9,6 +9,7 @@ use bollard::body_full;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{InspectContainerOptions, UploadToContainerOptionsBuilder};
 use bytes::Bytes;
+use portgate_core::limits;
 use portgate_core::state::{GateState, StateError};
 use tar::{Builder, Header};
 
@@ -106,7 +107,7 @@ impl Engine {
     /// Reads the state file of a gate, whether it runs or not; none if there is no file, or no gate.
     pub async fn read_state(&self, container: &str) -> Result<Option<GateState>, Error> {
         let path = state_path(container);
-        let Some(json) = self.read_file(container, &path).await? else { return Ok(None) };
+        let Some(json) = self.read_file_within(container, &path, limits::STATE).await? else { return Ok(None) };
         let state = GateState::from_json(&json, &path);
         state.map(Some).map_err(|source| Error::Unusable { container: container.to_owned(), path, source })
     }
@@ -153,7 +154,7 @@ mod tests {
         let entry = archive.entries().unwrap().next().unwrap().unwrap();
         let header = entry.header();
         assert_eq!((header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap()), (0o600, 65534, 65534));
-        assert_eq!(unpack(&packed).unwrap(), b"{}");
+        assert_eq!(unpack(&packed, limits::STATE, "g.json").unwrap(), b"{}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use portgate_core::cluster::{Cluster, ClusterId, Provider};
 use portgate_core::control::Detail;
 use portgate_core::host_port::Wanted;
 use portgate_core::kubernetes::Objects;
+use portgate_core::limits::ANSWER_TIME;
 use portgate_core::mapping::{Local, Mapping, Target};
 use portgate_core::port::{Port, Protocol};
 use portgate_core::state::{GateState, NodeHost};
@@ -118,7 +119,7 @@ async fn running(gates: Gates) -> Result<Option<Vec<Trial>>, Failure> {
         None => true,
     };
     let mut trials = Vec::new();
-    for report in gates.reports(Detail::Brief).await? {
+    for report in gates.reports(Detail::Brief, ANSWER_TIME).await? {
         let (_, status, mut control) = report.live()?;
         let method = Method { from_host, timeout: TIMEOUT, exchange: None };
         trials.extend(trial::run(&mut control, &status.mappings, &method).await?);

@@ -12,7 +12,6 @@ use portgate_gate::worker::{self, Identity, WorkerSettings};
 use portgate_gate::{Ending, HostPlace, Limits, Place, Settings, client};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::apply::volume;
 use crate::args::{GateCommand, PlacementArgument};
 use crate::demo_node;
 use crate::failure::Failure;
@@ -55,7 +54,7 @@ pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
             if let Some(gate) = gate {
                 let engine = own_engine().await?;
                 engine.remove(&gate, true).await?;
-                engine.remove_volume(&volume(&cluster)).await?;
+                engine.remove_volumes_of(&cluster).await?;
             }
             Ok(leftovers::remove(&cluster, bridge.as_deref(), &run)?)
         }

@@ -1,6 +1,7 @@
 use portgate_core::cluster::{Cluster, ClusterId};
 use portgate_core::control::Detail;
 use portgate_core::kubernetes::{ObjectKey, Objects, PortName, Service, ServicePort};
+use portgate_core::limits::ANSWER_TIME;
 use portgate_core::mapping::{Local, Target};
 use portgate_core::port::Protocol;
 use portgate_core::table::{Addresses, Means, OwnAddresses, Resolution, View};
@@ -63,7 +64,7 @@ async fn open(id: &ClusterId) -> Result<Vec<(Local, Target)>, Failure> {
     // Without an engine nothing is.
     let Ok(mut gates) = gates::find().await else { return Ok(Vec::new()) };
     gates.list.retain(|gate| gate.cluster() == id);
-    let reports = gates.reports(Detail::Brief).await?;
+    let reports = gates.reports(Detail::Brief, ANSWER_TIME).await?;
     Ok(reports.iter().flat_map(Report::mappings).map(|mapping| (mapping.local, mapping.target)).collect())
 }
 

@@ -87,6 +87,7 @@ impl Failure {
             }
             Self::NothingOpen { .. } => "open one with `portgate open PORT`".to_owned(),
             Self::GateNotRunning { .. } => "start it with `portgate start`".to_owned(),
+            Self::GateSilent { .. } => "`portgate logs` shows what it says; `portgate restart` restarts it".to_owned(),
             Self::GateNewer { .. } => "upgrade this portgate; `portgate down` would remove the gate".to_owned(),
             Self::Contended { .. } => "another portgate works on the same cluster: try again".to_owned(),
             Self::Unproven { .. } => {

@@ -1,24 +1,35 @@
 //! The rows of `portgate clusters`: one for each node; in JSON, one for each cluster.
 
 use portgate_core::cluster::{Cluster, Node, NodeState};
+use portgate_docker::clusters::Survey;
+use portgate_docker::trust::Rejection;
 use serde::{Serialize, Serializer};
 
-use super::{Row, print};
+use super::{Row, print, print_document, warning};
 use crate::args::Format;
 use crate::failure::Failure;
 
-/// Prints clusters: documents hold them whole, tables have a line for each node.
-pub(crate) fn print_clusters(format: Format, clusters: &[Cluster]) -> Result<(), Failure> {
+/// Prints clusters: documents hold them whole, tables have a line for each node. What is not believed stands in documents,
+/// and beside tables and names.
+pub(crate) fn print_clusters(format: Format, survey: &Survey) -> Result<(), Failure> {
+    let Survey { clusters, rejections } = survey;
     match format {
         Format::Table | Format::Wide => {
             let rows =
                 clusters.iter().flat_map(|cluster| cluster.nodes.iter().map(move |node| NodeRow { cluster, node }));
-            print(format, &rows.collect::<Vec<_>>())
+            print(format, &rows.collect::<Vec<_>>())?;
         }
-        Format::Json | Format::Yaml | Format::Name => {
-            print(format, &clusters.iter().map(ClusterRow).collect::<Vec<_>>())
-        }
+        Format::Name => print(format, &clusters.iter().map(ClusterRow).collect::<Vec<_>>())?,
+        Format::Json | Format::Yaml => return print_document(format, &Document { items: clusters, rejected: rejections }),
     }
+    rejections.iter().for_each(warning);
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    items: &'a [Cluster],
+    rejected: &'a [Rejection],
 }
 
 struct ClusterRow<'a>(&'a Cluster);

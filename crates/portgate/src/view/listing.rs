@@ -38,6 +38,19 @@ pub(crate) fn print<T: Row>(format: Format, rows: &[T]) -> Result<(), Failure> {
     print().map_err(Failure::system("print the list"))
 }
 
+/// Writes a document to stdout that has more than rows.
+pub(crate) fn print_document(format: Format, document: &impl Serialize) -> Result<(), Failure> {
+    let print = || anstream::stdout().lock().write_all(written(format, document)?.as_bytes());
+    print().map_err(Failure::system("print the list"))
+}
+
+fn written(format: Format, document: &impl Serialize) -> io::Result<String> {
+    match format {
+        Format::Yaml => yaml(document),
+        _ => json(document),
+    }
+}
+
 /// The listing. Whatever the rows hold, a terminal only shows it.
 pub(super) fn render<T: Row>(format: Format, rows: &[T]) -> io::Result<String> {
     let document = document(rows);
@@ -46,8 +59,7 @@ pub(super) fn render<T: Row>(format: Format, rows: &[T]) -> io::Result<String> {
         Format::Table => Ok(table(rows, false)),
         Format::Wide => Ok(table(rows, true)),
         Format::Name => Ok(rows.iter().map(|row| escape::line(&row.name()).into_owned() + "\n").collect()),
-        Format::Json => json(&document),
-        Format::Yaml => yaml(&document),
+        Format::Json | Format::Yaml => written(format, &document),
     }
 }
 

@@ -78,7 +78,7 @@ fn describe(state: &MappingState) -> String {
     match state {
         MappingState::Open => "open".to_owned(),
         MappingState::NoBackend { why } => why.to_string(),
-        MappingState::NotListening { message } => message.clone(),
+        MappingState::NotListening { message } | MappingState::Unknown { message } => message.clone(),
         MappingState::Stopped => "gate stopped".to_owned(),
     }
 }

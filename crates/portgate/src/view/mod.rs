@@ -11,7 +11,7 @@ mod talk;
 mod trials;
 
 pub(crate) use clusters::print_clusters;
-pub(crate) use listing::{Row, print};
+pub(crate) use listing::{Row, print, print_document};
 pub(crate) use log::{Lines, log};
 pub(crate) use mappings::{MappingRow, rows};
 pub(crate) use services::ServiceRow;
