@@ -170,7 +170,9 @@ mod tests {
         let json = state.to_json().unwrap();
         assert_eq!(read(&json).unwrap(), state);
         let half = json.split_at(json.len() / 2).0;
-        for damaged in [b"".as_slice(), b"{", half, b"\xff\xfe", b"null", b"[]", br#"{"format":1}"#, br#"{"format":-1}"#] {
+        for damaged in
+            [b"".as_slice(), b"{", half, b"\xff\xfe", b"null", b"[]", br#"{"format":1}"#, br#"{"format":-1}"#]
+        {
             assert!(matches!(read(damaged), Err(StateError::Damaged(_))), "{}", String::from_utf8_lossy(damaged));
         }
         // Nothing but the format is known of what a newer one looks like.

@@ -242,7 +242,9 @@ pub(crate) fn warn_unsaved(gate: &str, closed: &[Local], done: &Response) {
         }
     };
     view::warning(format!("gate {gate} cannot save {what}: {message}"));
-    view::hint("if the gate starts again, it does what it did before; once it can write, `portgate ls` has it save that");
+    view::hint(
+        "if the gate starts again, it does what it did before; once it can write, `portgate ls` has it save that",
+    );
 }
 
 /// Whether another portgate came first, so that the plan must be made anew.

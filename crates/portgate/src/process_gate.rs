@@ -73,9 +73,10 @@ pub(crate) fn all() -> Vec<(String, ProcessPaths)> {
 pub(crate) fn refused() -> Vec<Failure> {
     let directories = BTreeSet::from([directory(), state_home()]);
     let refusal = |directory: PathBuf| match entries(&directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Some(Failure::system(format!("use the directory {}, which must be this user's alone", directory.display()))(error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Some(Failure::system(format!(
+            "use the directory {}, which must be this user's alone",
+            directory.display()
+        ))(error)),
         _ => None,
     };
     directories.into_iter().filter_map(refusal).collect()

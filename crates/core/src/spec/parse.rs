@@ -94,7 +94,7 @@ impl<'a> Cursor<'a> {
             if !(self.eat(']') && self.eat(':')) {
                 return Err(self.error(self.at..self.at, SpecErrorKind::Port));
             }
-            return Ok(Some(Bind::Address(IpAddr::V6(address))));
+            return Ok(Some(Bind::Address(IpAddr::V6(address).to_canonical())));
         }
         let (text, at) = self.take_until(&[':', '/']);
         if self.rest().starts_with(':') {

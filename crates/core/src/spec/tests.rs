@@ -243,7 +243,12 @@ fn port() -> impl Strategy<Value = Port> {
 }
 
 fn bind() -> impl Strategy<Value = Bind> {
-    prop_oneof![Just(Bind::Localhost), any::<IpAddr>().prop_map(Bind::Address)]
+    prop_oneof![
+        Just(Bind::Localhost),
+        any::<IpAddr>()
+            .prop_filter_map("nobody listens there", |address| listener(address).ok())
+            .prop_map(Bind::Address)
+    ]
 }
 
 fn protocols() -> impl Strategy<Value = Protocols> {

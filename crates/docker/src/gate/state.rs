@@ -65,10 +65,12 @@ impl Error {
     /// What may mend it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unusable { source: StateError::Newer { .. }, .. } => Some("use the portgate that wrote it".to_owned()),
-            Self::Unusable { .. } => {
-                Some("`portgate down` removes the gate, and the volume with this file; then open its ports again".to_owned())
+            Self::Unusable { source: StateError::Newer { .. }, .. } => {
+                Some("use the portgate that wrote it".to_owned())
             }
+            Self::Unusable { .. } => Some(
+                "`portgate down` removes the gate, and the volume with this file; then open its ports again".to_owned(),
+            ),
             Self::Encode { .. } | Self::Archive { .. } => None,
             Self::File(error) => error.hint(),
             Self::Engine(error) => error.hint(),

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use portgate_core::forward::LONGEST_PATIENCE;
 use portgate_core::spec::{PortSpec, Selector, listener};
 
-
 /// clap prints one text only: the hint goes with the error.
 pub(super) fn port_spec(text: &str) -> Result<PortSpec, String> {
     PortSpec::parse(text).map_err(|error| format!("{error}\nhint: {}", error.hint()))
@@ -19,7 +18,8 @@ pub(super) fn selector(text: &str) -> Result<Selector, String> {
 
 /// An address of this machine to listen on.
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    let address = text.parse().map_err(|_| "not an IP address\nhint: an address is written 127.0.0.1 or ::1".to_owned())?;
+    let address =
+        text.parse().map_err(|_| "not an IP address\nhint: an address is written 127.0.0.1 or ::1".to_owned())?;
     listener(address).map_err(|error| format!("{error}\nhint: {}", error.hint()))
 }
 

@@ -36,7 +36,8 @@ impl Failure {
             | Self::System { .. }
             | Self::Interrupted => return None,
             Self::Client(ClientError::Refused(Refusal::State { .. })) => {
-                "make room for it in the gate's volume, on the engine's machine; `portgate close` works without".to_owned()
+                "make room for it in the gate's volume, on the engine's machine; `portgate close` works without"
+                    .to_owned()
             }
             Self::Client(_) | Self::Broken { .. } => "`portgate logs` shows what the gate says".to_owned(),
             Self::Target(error) => error.hint(),
@@ -107,7 +108,9 @@ impl Failure {
 /// Only gates in process placement have their state file on this machine.
 fn of_store(error: &StoreError) -> Option<String> {
     match error {
-        StoreError::Unusable { source: StateError::Newer { .. }, .. } => Some("use the portgate that wrote it".to_owned()),
+        StoreError::Unusable { source: StateError::Newer { .. }, .. } => {
+            Some("use the portgate that wrote it".to_owned())
+        }
         StoreError::Unusable { path, .. } | StoreError::Read { path, .. } => {
             let directory = path.parent()?.display();
             Some(format!("`rm -r {directory}` forgets that gate; then open its ports again"))

@@ -45,7 +45,8 @@ pub(crate) fn check_row<T: Row>(row: impl Fn(&str) -> T) {
             }
         }
         let value = serde_json::to_value(document(&rows)).unwrap();
-        let is_shown = |document: &str| document.chars().all(|character| character == '\n' || escape::is_safe(character));
+        let is_shown =
+            |document: &str| document.chars().all(|character| character == '\n' || escape::is_safe(character));
         let json = render(Format::Json, &rows).unwrap();
         assert!(is_shown(&json), "{json:?}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);

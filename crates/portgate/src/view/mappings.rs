@@ -126,7 +126,8 @@ mod tests {
         check_row(|text| {
             let object = ObjectKey { kind: Kind::Service, namespace: text.to_owned(), name: text.to_owned() };
             let last_error = LastError { at: Timestamp::UNIX_EPOCH, message: text.to_owned() };
-            let backend = Backend { node: text.to_owned(), address: "127.0.0.1:80".parse().unwrap(), reach: Reach::Node };
+            let backend =
+                Backend { node: text.to_owned(), address: "127.0.0.1:80".parse().unwrap(), reach: Reach::Node };
             MappingRow {
                 cluster: ClusterId { provider: Provider::Network, name: text.to_owned() },
                 gate: text.to_owned(),
