@@ -6,14 +6,16 @@ use portgate_core::causes;
 use rustls::{AlertDescription, CertificateError};
 
 use super::*;
+use crate::access::ContainerKubeconfig;
 use crate::resource::By;
 
 const KUBECONFIG: &str = "contexts: [{ name: c, context: { cluster: c, user: u } }]
-clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:6443' } }]
+clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:6443', certificate-authority-data: YQ== } }]
 current-context: c";
 
 fn container() -> Arc<Access> {
-    Arc::new(Access::of_container("k3d-my-server-0", KUBECONFIG, "172.20.0.2:6443".parse().unwrap()).unwrap())
+    let kubeconfig = ContainerKubeconfig::read("k3d-my-server-0", KUBECONFIG).unwrap();
+    Arc::new(Access::of_container(kubeconfig, "172.20.0.2:6443".parse().unwrap()))
 }
 
 fn context(name: &str) -> Arc<Access> {
