@@ -65,6 +65,7 @@ fn told(error: &Error) -> String {
         | Error::NotFound { call }
         | Error::TooManyRequests { call }
         | Error::Server { call, .. }
+        | Error::TooMuch { call, .. }
         | Error::Other { call, .. } => &call.access,
         Error::Access(_) => unreachable!(),
     };
@@ -100,6 +101,7 @@ fn every_failure_says_what_failed_and_by_which_way() {
         refused(404, call(Verb::List, Resource::EndpointSlices, Some("shop"), &other)),
         refused(429, call(Verb::List, Resource::Nodes, None, &other)),
         refused(500, call(Verb::List, Resource::Namespaces, None, &other)),
+        Error::too_much(listing(&k3d), portgate_core::limits::API_PAGE),
         Error::of(
             Call { verb: Verb::Get, resource: None, namespace: None, access: other },
             kube::Error::SerdeError(serde_json::from_str::<u8>("x").unwrap_err()),
