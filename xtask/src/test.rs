@@ -59,7 +59,7 @@ fn harm(docker: Docker, filter: Option<&str>, dry_run: bool) -> anyhow::Result<(
         return Ok(());
     }
     eprintln!("\n== Faults ==");
-    let faults = faults::after_tests();
+    let faults = faults::after_tests()?;
     match docker {
         Docker::LeftOut => eprintln!("SKIPPED: faults need a Docker engine"),
         Docker::Wanted if dry_run => eprintln!("$ {faults}"),

@@ -41,7 +41,8 @@ pub(crate) fn check(
         failed.iter().filter(|exchange| !is_excused(exchange, promise.failures, period)).collect();
     if let Some(first) = inexcusable.first() {
         let expected = format!("{flow}: {}", expected(promise.failures));
-        let seen = format!("{} of {} failed so; the first: {}", inexcusable.len(), exchanges.len(), told(first, period));
+        let seen =
+            format!("{} of {} failed so; the first: {}", inexcusable.len(), exchanges.len(), told(first, period));
         return Err(Broken { expected, seen });
     }
     let (silence, since) = silence(period.begin, now, exchanges);
@@ -159,7 +160,8 @@ mod tests {
     fn the_longest_silence_counts_from_the_fault_to_now() {
         let clock = Clock(Instant::now());
         let successes = [9., 12., 15., 38.].map(|ended| clock.exchange(ended - 1., ended, Ok(())));
-        let silent = |seconds| Promise { failures: Failures::None, silence: Until::Begin(Duration::from_secs(seconds)) };
+        let silent =
+            |seconds| Promise { failures: Failures::None, silence: Until::Begin(Duration::from_secs(seconds)) };
         assert_eq!(clock.check(silent(23), &successes).unwrap().silence, Duration::from_secs(23));
         let broken = clock.check(silent(22), &successes).unwrap_err();
         assert_eq!(broken.seen, "none succeeded for 23000 ms, from 5000 ms after the fault on");

@@ -19,7 +19,7 @@ pub(crate) enum Subject {
 pub(crate) enum Entrance {
     /// 127.0.0.1 of the gate on the host, which the kernel carries.
     Kernel,
-    /// [::1] of the gate on the host, which the relay carries.
+    /// `[::1]` of the gate on the host, which the relay carries.
     Relay,
     /// 127.0.0.1 of the gate with published ports.
     Published,
@@ -92,8 +92,8 @@ pub(crate) enum Fault {
     KillGate(Subject),
     /// A gate's container is killed by `docker kill`, after which the engine leaves it stopped, and started by its user.
     StopByKill(Subject),
-    /// The engine is away for the gate on the host, and a node may restart meanwhile.
-    EngineAway { absence: Absence, lasts: Duration, restart: Option<Node> },
+    /// The engine is away for the gate on the host. A node that the gate has seen stop may start meanwhile.
+    EngineAway { absence: Absence, lasts: Duration, starts: Option<Node> },
     /// Something happens to a node.
     Node { fault: NodeFault, subject: Subject, node: Node, lasts: Duration },
     /// Others try to delete the tables of the gate on the host.
@@ -125,8 +125,6 @@ pub(crate) enum Fault {
 }
 
 impl Entrance {
-    pub(crate) const ALL: [Self; 4] = [Self::Kernel, Self::Relay, Self::Published, Self::Forward];
-
     pub(crate) const fn subject(self) -> Subject {
         match self {
             Self::Kernel | Self::Relay => Subject::Host,
@@ -174,9 +172,10 @@ impl Fault {
             Self::KillWorker => "kill the worker",
             Self::KillGate(_) => "kill the gate",
             Self::StopByKill(_) => "docker kill, then start",
-            Self::EngineAway { absence: Absence::Broken, restart: None, .. } => "break the engine's connections",
-            Self::EngineAway { absence: Absence::Stalled, restart: None, .. } => "stall the engine",
-            Self::EngineAway { restart: Some(_), .. } => "restart a node while the engine is away",
+            Self::EngineAway { absence: Absence::Broken, starts: None, .. } => "break the engine's connections",
+            Self::EngineAway { absence: Absence::Stalled, starts: None, .. } => "stall the engine",
+            Self::EngineAway { absence: Absence::Broken, starts: Some(_), .. } => "start a node, engine broken",
+            Self::EngineAway { absence: Absence::Stalled, starts: Some(_), .. } => "start a node, engine stalled",
             Self::Node { fault, .. } => match fault {
                 NodeFault::Pause => "pause a node",
                 NodeFault::Move => "move a node",
@@ -242,19 +241,15 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.kind())?;
         match self {
-            Self::EngineAway { absence, lasts, restart } => {
-                let absence = if *absence == Absence::Broken { "broken" } else { "stalled" };
-                write!(f, " ({absence}, {} ms", lasts.as_millis())?;
-                if let Some(node) = restart {
-                    write!(f, ", {node}")?;
-                }
-                f.write_str(")")
+            Self::EngineAway { starts: Some(node), lasts, .. } | Self::Node { node, lasts, .. } => {
+                write!(f, " ({node}, {} ms)", lasts.as_millis())
             }
-            Self::Node { node, lasts, .. } => write!(f, " ({node}, {} ms)", lasts.as_millis()),
             Self::ExhaustDescriptors { connections, lasts } => {
                 write!(f, " ({connections} connections, {} ms)", lasts.as_millis())
             }
-            Self::ReplacePod { lasts } | Self::RestartApi { lasts } => write!(f, " ({} ms)", lasts.as_millis()),
+            Self::EngineAway { starts: None, lasts, .. } | Self::ReplacePod { lasts } | Self::RestartApi { lasts } => {
+                write!(f, " ({} ms)", lasts.as_millis())
+            }
             _ => Ok(()),
         }
     }

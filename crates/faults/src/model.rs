@@ -24,9 +24,6 @@ const STARTED: Duration = Duration::from_secs(1);
 /// A node that is up is used, and one that is not up is not.
 const NODE: Duration = Duration::from_secs(1);
 
-/// An engine that is back is asked for what happened meanwhile: it is tried each second at last.
-const ENGINE: Duration = Duration::from_secs(2);
-
 /// What others removed or turned off is there again.
 const RESTORED: Duration = Duration::from_secs(1);
 
@@ -115,8 +112,8 @@ pub(crate) fn promise(fault: Fault, flow: Flow) -> Promise {
             Promise::away(end(STARTED))
         }
         Fault::KillGate(_) => Promise::away(begin(GATE)),
-        Fault::EngineAway { restart: Some(_), .. } => away_with_node(flow),
-        Fault::EngineAway { restart: None, .. }
+        Fault::EngineAway { starts: Some(_), .. } => node(NodeFault::Move, flow),
+        Fault::EngineAway { starts: None, .. }
         | Fault::DeleteTables
         | Fault::Volume { .. }
         | Fault::TakePort(_)
@@ -135,14 +132,6 @@ pub(crate) fn promise(fault: Fault, flow: Flow) -> Promise {
         Fault::ClusterAnew(_) => Promise::away(end(NODE)),
         Fault::ReplacePod { .. } | Fault::BreakApiConnections => Promise::cut(begin(BROKEN)),
         Fault::RestartApi { .. } => Promise::cut(end(BROKEN)),
-    }
-}
-
-/// A node restarts while nobody tells the gate: the other node serves, but the kernel path goes on to lead to both.
-fn away_with_node(flow: Flow) -> Promise {
-    match flow.traffic {
-        Traffic::Connections => Promise { failures: Failures::Any(end(ENGINE)), silence: begin(NODE) },
-        Traffic::Stream | Traffic::Datagrams => Promise::away(end(ENGINE)),
     }
 }
 
@@ -171,7 +160,8 @@ mod tests {
     use crate::schedule::Schedule;
 
     fn flows() -> impl Iterator<Item = Flow> {
-        Entrance::ALL.into_iter().flat_map(Flow::of)
+        let entrances = [Entrance::Kernel, Entrance::Relay, Entrance::Published, Entrance::Forward];
+        entrances.into_iter().flat_map(Flow::of)
     }
 
     #[test]

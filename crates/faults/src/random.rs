@@ -1,6 +1,6 @@
 //! Numbers that look random and are the same for the same seed, in every version of everything.
 
-/// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
+/// `SplitMix64`: <https://prng.di.unimi.it/splitmix64.c>.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 

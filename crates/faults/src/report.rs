@@ -66,8 +66,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        let header =
-            ["fault", "times", "TCP gap, ms", "UDP gap, ms", "connections lost", "datagrams lost"];
+        let header = ["fault", "times", "TCP gap, ms", "UDP gap, ms", "connections lost", "datagrams lost"];
         table.load_style(ASCII_MARKDOWN).set_header(header);
         for column in 1..header.len() {
             if let Some(column) = table.column_mut(column) {

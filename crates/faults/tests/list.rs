@@ -1,4 +1,5 @@
 //! What a seed stands for.
+#![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 

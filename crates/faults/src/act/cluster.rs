@@ -87,7 +87,10 @@ pub(super) async fn make_again(cluster: &Cluster) -> Outcome {
             (!is_there).then_some(())
         };
         let gone = within(DELETED + BUSY, is_gone).await;
-        ensure!(gone.is_some(), "{gate}, its volume or its directory is there {DELETED:?} after its cluster was deleted");
+        ensure!(
+            gone.is_some(),
+            "{gate}, its volume or its directory is there {DELETED:?} after its cluster was deleted"
+        );
     }
     for node in [Node::First, Node::Second] {
         cluster.add(node).await?;

@@ -9,15 +9,27 @@ use crate::fault::{Absence, Node};
 use crate::world::World;
 use crate::world::docker::docker;
 
-pub(super) async fn away(world: &World, absence: Absence, lasts: Duration, restart: Option<Node>) -> Outcome {
-    let begin = Instant::now();
-    world.proxy.leave(absence);
-    let restarted = match restart {
-        Some(node) => docker(&["restart", &world.host.node(node)]).await.map(drop),
-        None => Ok(()),
+/// How soon the gate knows for sure that a node has stopped.
+const TOLD: Duration = Duration::from_millis(500);
+
+/// How much longer an engine is away while a node starts: an engine that is back tells events of the last seconds again,
+/// and this is to be none of them.
+const FORGOTTEN: Duration = Duration::from_millis(2500);
+
+pub(super) async fn away(world: &World, absence: Absence, lasts: Duration, starts: Option<Node>) -> Outcome {
+    let Some(node) = starts else {
+        world.proxy.leave(absence);
+        sleep(lasts).await;
+        world.proxy.come_back();
+        return Ok(Instant::now());
     };
-    sleep(lasts.saturating_sub(begin.elapsed())).await;
+    let node = world.host.node(node);
+    docker(&["stop", &node]).await?;
+    sleep(TOLD).await;
+    world.proxy.leave(absence);
+    let started = docker(&["start", &node]).await;
+    sleep(lasts + FORGOTTEN).await;
     world.proxy.come_back();
-    restarted?;
+    started?;
     Ok(Instant::now())
 }

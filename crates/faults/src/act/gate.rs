@@ -40,8 +40,10 @@ pub(super) async fn exhaust_descriptors(cluster: &Cluster, connections: u16, las
     let supervisor = process::of_container(&cluster.gate()).await?;
     let open = std::fs::read_dir(format!("/proc/{}/fd", supervisor.as_raw_nonzero()));
     let open = open.context("cannot count the supervisor's descriptors")?.count() as u64;
-    let few = Rlimit { current: Some(open + ROOM), maximum: None };
-    let before = prlimit(Some(supervisor), Resource::Nofile, few).context("cannot limit the supervisor's descriptors")?;
+    // To raise the hard limit takes a right that root may lack.
+    let few = Rlimit { current: Some(open + ROOM), maximum: process::hard_limit(supervisor)? };
+    let before =
+        prlimit(Some(supervisor), Resource::Nofile, few).context("cannot limit the supervisor's descriptors")?;
     let exhausted = exhaust(cluster, connections, lasts).await;
     prlimit(Some(supervisor), Resource::Nofile, before).context("cannot restore the supervisor's descriptors")?;
     exhausted?;

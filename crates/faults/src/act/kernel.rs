@@ -45,7 +45,7 @@ pub(super) async fn loopback_off(cluster: &Cluster) -> Outcome {
 }
 
 /// Deletes the entries of what the kernel path carries.
-pub(super) async fn delete_flows(cluster: &Cluster) -> Outcome {
+pub(super) fn delete_flows(cluster: &Cluster) -> Outcome {
     let ports = [cluster.tcp, cluster.udp];
     let deleted = conntrack::delete(&ports).context("cannot delete conntrack entries")?;
     ensure!(deleted > 0, "there is no conntrack entry of ports {ports:?}");

@@ -29,10 +29,10 @@ pub(crate) async fn act(world: &mut World, fault: Fault) -> Outcome {
         Fault::BreakApiConnections => forward::break_connections(&world.forward).await,
         Fault::TakePort(Subject::Forward) => ports::take_forwarded(&world.forward).await,
         Fault::OpenAndClose(Subject::Forward) => ports::forward_and_close(&world.forward).await,
-        Fault::EngineAway { absence, lasts, restart } => engine::away(world, absence, lasts, restart).await,
+        Fault::EngineAway { absence, lasts, starts } => engine::away(world, absence, lasts, starts).await,
         Fault::DeleteTables => kernel::delete_tables(&world.host).await,
         Fault::LoopbackOff => kernel::loopback_off(&world.host).await,
-        Fault::DeleteFlows => kernel::delete_flows(&world.host).await,
+        Fault::DeleteFlows => kernel::delete_flows(&world.host),
         Fault::ExhaustDescriptors { connections, lasts } => {
             gate::exhaust_descriptors(&world.host, connections, lasts).await
         }

@@ -43,12 +43,12 @@ pub(crate) async fn exchange(to: SocketAddr, seed: u64, length: u64) -> Result<(
         let mut request = vec![0; usize::try_from(length).unwrap_or_default()];
         pattern::fill(seed, 0, &mut request);
         let (reader, mut writer) = stream.split();
-        let send = async {
+        let upload = async {
             writer.write_all(&request).await?;
             writer.shutdown().await?;
             Ok(())
         };
-        tokio::try_join!(send, check(reader, seed, length)).map(drop)
+        tokio::try_join!(upload, check(reader, seed, length)).map(drop)
     };
     timeout(LIMIT, attempt).await.unwrap_or(Err(Loss::Silent))
 }

@@ -55,8 +55,7 @@ pub(crate) async fn exchange(to: SocketAddr, seed: u64, limit: Duration) -> Resu
 }
 
 async fn connected(to: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr =
-        if to.is_ipv4() { (Ipv4Addr::LOCALHOST, 0).into() } else { (Ipv6Addr::LOCALHOST, 0).into() };
+    let any: SocketAddr = if to.is_ipv4() { (Ipv4Addr::LOCALHOST, 0).into() } else { (Ipv6Addr::LOCALHOST, 0).into() };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(to).await?;
     Ok(socket)

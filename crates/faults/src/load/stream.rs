@@ -58,8 +58,8 @@ async fn piece(stream: &mut TcpStream, seed: u64, offset: u64) -> Result<(), Los
     let (mut request, mut answer) = (vec![0; PIECE], vec![0; PIECE]);
     pattern::fill(seed, offset, &mut request);
     let (mut reader, mut writer) = stream.split();
-    let send = async { writer.write_all(&request).await.map_err(Loss::from) };
-    let receive = async {
+    let upload = async { writer.write_all(&request).await.map_err(Loss::from) };
+    let download = async {
         let mut received = 0;
         while received < PIECE {
             match reader.read(&mut answer[received..]).await? {
@@ -69,7 +69,7 @@ async fn piece(stream: &mut TcpStream, seed: u64, offset: u64) -> Result<(), Los
         }
         Ok(())
     };
-    tokio::try_join!(send, receive)?;
+    tokio::try_join!(upload, download)?;
     match pattern::first_wrong(seed, offset, &answer) {
         Some(position) => Err(Loss::Wrong { position }),
         None => Ok(()),

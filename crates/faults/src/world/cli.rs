@@ -67,7 +67,8 @@ impl Cli {
     /// The mappings that `portgate ls` lists.
     pub(crate) async fn mappings(&self) -> anyhow::Result<Vec<Value>> {
         let listed = self.succeed("ls -o json").await?.stdout;
-        let mut listed: Value = serde_json::from_str(&listed).context("the answer of `portgate ls` is not understood")?;
+        let mut listed: Value =
+            serde_json::from_str(&listed).context("the answer of `portgate ls` is not understood")?;
         match listed["items"].take() {
             Value::Array(items) => Ok(items),
             other => bail!("`portgate ls` lists {other}"),

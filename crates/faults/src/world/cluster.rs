@@ -1,6 +1,6 @@
 //! A cluster of two nodes, and its gates.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -128,21 +128,42 @@ impl Cluster {
         Ok(networks[self.network()]["IPAddress"].as_str().and_then(|address| address.parse().ok()))
     }
 
-    /// What is not as it is to be, of the gates' own view.
+    /// What is not as it is to be, of the gates' own view: each port of the load is open and leads to both nodes, where
+    /// they are now.
     pub(crate) async fn complaint(&self) -> Option<String> {
-        let mappings = match self.cli.mappings().await {
-            Ok(mappings) => mappings,
+        let (mappings, nodes) = match tokio::try_join!(self.cli.mappings(), self.addresses()) {
+            Ok(seen) => seen,
             Err(error) => return Some(format!("{error:#}")),
         };
         let datapath = if self.subject == Subject::Host { "kernel" } else { "relay" };
-        let is_well = |mapping: &&Value| mapping["state"] == "open" && mapping["datapath"] == datapath;
-        match mappings.iter().find(|mapping| !is_well(mapping)) {
-            Some(mapping) => Some(format!(
-                "port {} is {}, carried by the {}: {}",
-                mapping["local"]["port"], mapping["state"], mapping["datapath"], mapping["relay_because"]
-            )),
-            None if mappings.len() != 2 => Some(format!("{} ports are open, not 2", mappings.len())),
-            None => None,
+        for mapping in &mappings {
+            let port = &mapping["local"]["port"];
+            if mapping["state"] != "open" || mapping["datapath"] != datapath {
+                let because = &mapping["relay_because"];
+                return Some(format!(
+                    "port {port} is {}, carried by the {}: {because}",
+                    mapping["state"], mapping["datapath"]
+                ));
+            }
+            let backends: BTreeSet<String> = backends(mapping).collect();
+            if backends != nodes {
+                return Some(format!("port {port} leads to {backends:?}, and the nodes are at {nodes:?}"));
+            }
         }
+        (mappings.len() != 2).then(|| format!("{} ports are open, not 2", mappings.len()))
     }
+
+    /// Where the nodes serve.
+    async fn addresses(&self) -> anyhow::Result<BTreeSet<String>> {
+        let (first, second) = (self.node(Node::First), self.node(Node::Second));
+        let addresses = tokio::try_join!(self.address(&first), self.address(&second))?;
+        let sockets = [addresses.0, addresses.1].into_iter().flatten().map(|address| SocketAddr::new(address, PORT));
+        Ok(sockets.map(|socket| socket.to_string()).collect())
+    }
+}
+
+/// Where a listed mapping leads.
+fn backends(mapping: &Value) -> impl Iterator<Item = String> {
+    let backends = mapping["backends"].as_array().into_iter().flatten();
+    backends.filter_map(|backend| backend["address"].as_str().map(str::to_owned))
 }

@@ -5,8 +5,8 @@ pub(crate) mod cluster;
 pub(crate) mod docker;
 pub(crate) mod forward;
 pub(crate) mod leftovers;
-pub(crate) mod process;
 mod ports;
+pub(crate) mod process;
 mod proxy;
 mod volume;
 

@@ -34,7 +34,8 @@ pub(crate) async fn of_container(container: &str) -> anyhow::Result<Pid> {
 pub(crate) async fn child_of(parent: Pid) -> anyhow::Result<Pid> {
     let child = async || {
         let tasks = fs::read_dir(format!("/proc/{}/task", parent.as_raw_nonzero())).ok()?.flatten();
-        let lists: Vec<String> = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect();
+        let lists: Vec<String> =
+            tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect();
         let children = lists.iter().flat_map(|list| list.split_whitespace());
         let children: Vec<Pid> = children.filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect();
         <[Pid; 1]>::try_from(children).ok()
@@ -68,6 +69,16 @@ pub(crate) async fn kill(process: Pid) -> anyhow::Result<()> {
     let ended = within(LIMIT, async || has_ended(process).then_some(())).await;
     ensure!(ended.is_some(), "process {process:?} does not end");
     Ok(())
+}
+
+/// How many descriptors a process may be allowed at most; none if there is no limit.
+pub(crate) fn hard_limit(process: Pid) -> anyhow::Result<Option<u64>> {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.as_raw_nonzero()));
+    let limits = limits.context("cannot read the limits of a process")?;
+    // `Max open files   SOFT   HARD   files`
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let hard = line.and_then(|line| line.split_whitespace().nth(1)).context("a process has no limit of descriptors")?;
+    Ok(hard.parse().ok())
 }
 
 fn has_ended(process: Pid) -> bool {

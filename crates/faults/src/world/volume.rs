@@ -39,8 +39,7 @@ impl Volume {
             fs::remove_file(entry.path()).context("cannot empty the state volume")?;
         }
         let device = format!("device={}", self.directory.display());
-        let labels =
-            [format!("{}={}", labels::CLUSTER, self.cluster), format!("{}=k3d", labels::PROVIDER)];
+        let labels = [format!("{}={}", labels::CLUSTER, self.cluster), format!("{}=k3d", labels::PROVIDER)];
         let options = ["--opt", "type=none", "--opt", "o=bind", "--opt", &device];
         let labels = ["--label", &labels[0], "--label", &labels[1]];
         docker(&[&["volume", "create"], &options[..], &labels[..], &[&self.name]].concat()).await.map(drop)
