@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check, then every test.
+//! `cargo xtask test`: every check, then every test, then a minute of faults.
 
 use std::env;
 use std::io::{BufRead as _, BufReader};
@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, bail};
 
+use crate::faults;
 use crate::invocation::Invocation;
 use crate::setup;
 use crate::steps::{self, Step, Tools, Work};
@@ -36,17 +37,33 @@ pub(crate) fn run(docker: Docker, filter: Option<&str>, dry_run: bool) -> anyhow
     };
     eprintln!("\n== Tests ==\n$ {tests}");
     if dry_run {
-        return Ok(());
+        return harm(docker, filter, dry_run);
     }
     let result = test(&tests);
     if docker == Docker::LeftOut {
         eprintln!("SKIPPED: the tests that need a Docker engine");
     }
-    // Last, because this line is what people and machines look for.
     let (tally, status) = result?;
+    let harm = if status.success() { harm(docker, filter, dry_run) } else { Ok(()) };
+    // Last, because this line is what people and machines look for.
     println!("{tally}");
     if !status.success() {
         bail!("`{tests}` failed ({status})\nhint: `cargo xtask test NAME` runs one of the tests again");
+    }
+    harm
+}
+
+/// Does harm to gates that carry traffic, unless only some tests were asked for.
+fn harm(docker: Docker, filter: Option<&str>, dry_run: bool) -> anyhow::Result<()> {
+    if filter.is_some() {
+        return Ok(());
+    }
+    eprintln!("\n== Faults ==");
+    let faults = faults::after_tests()?;
+    match docker {
+        Docker::LeftOut => eprintln!("SKIPPED: faults need a Docker engine"),
+        Docker::Wanted if dry_run => eprintln!("$ {faults}"),
+        Docker::Wanted => faults.run()?,
     }
     Ok(())
 }
