@@ -59,7 +59,8 @@ impl Engine {
 }
 
 /// The content of the archive's one file.
-pub(crate) fn unpack(archive: &[u8]) -> io::Result<Vec<u8>> {
+#[doc(hidden)]
+pub fn unpack(archive: &[u8]) -> io::Result<Vec<u8>> {
     let mut archive = Archive::new(archive);
     let mut content = Vec::new();
     if let Some(entry) = archive.entries()?.next() {

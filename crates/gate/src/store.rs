@@ -60,18 +60,11 @@ impl Store {
 
     /// The state; `None` if there is no file.
     pub fn load(&self) -> Result<Option<GateState>, StoreError> {
-        let path = || self.path.clone();
-        let text = match fs::read(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(StoreError::Read { path: path(), source }),
-        };
-        let state: GateState =
-            serde_json::from_slice(&text).map_err(|source| StoreError::Damaged { path: path(), source })?;
-        if state.format > FORMAT {
-            return Err(StoreError::Newer { path: path(), found: state.format });
+        match fs::read(&self.path) {
+            Ok(text) => parse(&text, &self.path).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Read { path: self.path.clone(), source }),
         }
-        Ok(Some(state))
     }
 
     /// Replaces the state. After a crash at any point the file holds either the old content or the new.
@@ -90,6 +83,16 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
+
+/// The state that the text of the file at `path` holds.
+pub(crate) fn parse(text: &[u8], path: &Path) -> Result<GateState, StoreError> {
+    let path = || path.to_owned();
+    let state: GateState = serde_json::from_slice(text).map_err(|source| StoreError::Damaged { path: path(), source })?;
+    if state.format > FORMAT {
+        return Err(StoreError::Newer { path: path(), found: state.format });
+    }
+    Ok(state)
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
