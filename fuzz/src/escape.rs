@@ -12,7 +12,8 @@ fn check(data: &[u8]) -> bool {
     let once = line(&text);
     assert!(once.chars().count() <= LONGEST + 1);
     let obeyed = |character: char| {
-        character.is_control() || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+        character.is_control()
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
     };
     assert!(!once.chars().any(obeyed), "{once:?}");
     assert_eq!(line(&once), once, "escaped text stays as it is");

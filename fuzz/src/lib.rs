@@ -2,7 +2,12 @@
 //!
 //! A target is a function. Under libFuzzer (`cargo xtask fuzz`) it gets bytes that libFuzzer makes, led by the code that
 //! they reach; in `tests/replay.rs`, which is an ordinary test, the files below `corpus` and `regressions`.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a target panics when something does not hold")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a target panics when something does not hold"
+)]
 
 pub mod archive;
 pub mod control;

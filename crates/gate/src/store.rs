@@ -88,7 +88,8 @@ impl Store {
 /// The state that the text of the file at `path` holds.
 pub(crate) fn parse(text: &[u8], path: &Path) -> Result<GateState, StoreError> {
     let path = || path.to_owned();
-    let state: GateState = serde_json::from_slice(text).map_err(|source| StoreError::Damaged { path: path(), source })?;
+    let state: GateState =
+        serde_json::from_slice(text).map_err(|source| StoreError::Damaged { path: path(), source })?;
     if state.format > FORMAT {
         return Err(StoreError::Newer { path: path(), found: state.format });
     }

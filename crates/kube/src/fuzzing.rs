@@ -27,7 +27,8 @@ pub fn event(resource: Resource, line: &str, access: &Arc<Access>) -> serde_json
         Event::Put(object) => vec![object],
         Event::Gone(..) | Event::Bookmark(_) => Vec::new(),
         Event::Refused(status) => {
-            let call = Call { verb: Verb::Watch, resource: Some(resource), namespace: None, access: Arc::clone(access) };
+            let call =
+                Call { verb: Verb::Watch, resource: Some(resource), namespace: None, access: Arc::clone(access) };
             return Ok(Err(Error::of_status(call, &status)));
         }
     };
@@ -36,7 +37,9 @@ pub fn event(resource: Resource, line: &str, access: &Arc<Access>) -> serde_json
 
 fn known(resource: Resource, objects: Vec<Object>) -> Objects {
     let pod = |object: &Object| match object.item {
-        Item::Pod(_) => Some(ObjectKey { kind: Kind::Pod, namespace: object.place.0.clone(), name: object.place.1.clone() }),
+        Item::Pod(_) => {
+            Some(ObjectKey { kind: Kind::Pod, namespace: object.place.0.clone(), name: object.place.1.clone() })
+        }
         _ => None,
     };
     let pods: Vec<ObjectKey> = objects.iter().filter_map(pod).collect();
