@@ -27,6 +27,8 @@ mod streams;
 
 pub mod client;
 pub mod door;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod leftovers;
 pub mod own;
 pub mod paths;

@@ -13,6 +13,8 @@ pub mod elements;
 mod encode;
 mod entry;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod listing;
 pub mod plan;
