@@ -93,7 +93,8 @@ async fn receive(
 }
 
 /// The content of the archive's one file.
-pub(crate) fn unpack(archive: &[u8], limit: Limit, place: &str) -> Result<Vec<u8>, Error> {
+#[doc(hidden)]
+pub fn unpack(archive: &[u8], limit: Limit, place: &str) -> Result<Vec<u8>, Error> {
     let broken = |source| Error::Archive { place: place.to_owned(), source };
     let mut archive = Archive::new(archive);
     let mut entries = archive.entries().map_err(broken)?;

@@ -27,7 +27,10 @@ mod streams;
 
 pub mod client;
 pub mod door;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod leftovers;
+pub mod own;
 pub mod paths;
 pub mod probe;
 pub mod worker;

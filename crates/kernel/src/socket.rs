@@ -205,14 +205,14 @@ struct Answers<T> {
     interrupted: bool,
 }
 
-struct Part<'a> {
+pub(crate) struct Part<'a> {
     header: Nlmsghdr,
-    body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 impl Part<'_> {
     /// What an `NLMSG_ERROR` or `NLMSG_DONE` says: a negative error number first, 0 for success.
-    fn outcome(&self) -> Result<(), Errno> {
+    pub(crate) fn outcome(&self) -> Result<(), Errno> {
         match self.body.first_chunk().copied().map_or(0, i32::from_ne_bytes) {
             0 => Ok(()),
             code => Err(Errno::from_raw_os_error(code.saturating_neg())),
@@ -221,7 +221,7 @@ impl Part<'_> {
 }
 
 /// The messages in what was received at once.
-fn parts(mut received: &[u8]) -> impl Iterator<Item = Part<'_>> {
+pub(crate) fn parts(mut received: &[u8]) -> impl Iterator<Item = Part<'_>> {
     std::iter::from_fn(move || {
         let header = Nlmsghdr::new_from_slice(received.get(..HEADER)?)?;
         let length = header.len as usize;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use portgate_core::cluster::{Cluster, ClusterId, Node};
-use portgate_core::control::{Change, Refusal, Request};
+use portgate_core::control::{Change, Refusal, Request, Response};
 use portgate_core::kubernetes::Objects;
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::{self, Step};
@@ -157,7 +157,8 @@ impl<'a> Undertaking<'a> {
         self.engine.create_gate(&self.ground.spec(self.engine, gate, volume, published)?).await?;
         self.undo.push(Undo::RemoveContainer(gate.to_owned()));
         let nodes = self.ground.nodes.clone().unwrap_or_default();
-        let state = GateState::new(id, nodes, open.to_vec()).knowing(&self.ground.objects);
+        let machine = self.ground.site.machine(self.engine)?;
+        let state = GateState { machine, ..GateState::new(id, nodes, open.to_vec()).knowing(&self.ground.objects) };
         self.engine.write_state(gate, &state).await?;
         self.engine.start(gate).await?;
         Ok(())
@@ -170,13 +171,15 @@ impl<'a> Undertaking<'a> {
             close: close.iter().map(|mapping| mapping.local.clone()).collect(),
             nodes: self.ground.nodes.clone(),
             objects: self.ground.objects.clone(),
+            machine: Some(self.ground.site.machine(self.engine)?),
         };
         let changed = self.ground.control(self.engine, gate).await?.request(&Request::Change(change)).await;
         if let Err(Failure::Client(ClientError::Refused(Refusal::Bind { .. }))) = changed {
             // Who holds the port says more than that it is taken.
             host_port::check(Some(self.engine), open).await?;
         }
-        changed?;
+        let closed: Vec<Local> = close.iter().map(|mapping| mapping.local.clone()).collect();
+        warn_unsaved(gate, &closed, &changed?);
         let locals = open.iter().map(|mapping| mapping.local.clone()).collect();
         self.undo.push(Undo::Close { gate: gate.to_owned(), locals });
         Ok(())
@@ -226,6 +229,22 @@ impl<'a> Undertaking<'a> {
         let change = Change { revision, close: locals, ..Change::default() };
         control.request(&Request::Change(change)).await.map(drop)
     }
+}
+
+/// Warns if a gate has done as it was asked, and could not write that down.
+pub(crate) fn warn_unsaved(gate: &str, closed: &[Local], done: &Response) {
+    let Response::Done { unsaved: Some(message), .. } = done else { return };
+    let what = match closed {
+        [] => "that".to_owned(),
+        closed => {
+            let ports: Vec<String> = closed.iter().map(ToString::to_string).collect();
+            format!("that {} is closed", ports.join(", "))
+        }
+    };
+    view::warning(format!("gate {gate} cannot save {what}: {message}"));
+    view::hint(
+        "if the gate starts again, it does what it did before; once it can write, `portgate ls` has it save that",
+    );
 }
 
 /// Whether another portgate came first, so that the plan must be made anew.

@@ -173,6 +173,12 @@ pub(crate) fn processes() -> Vec<Gate> {
     process_gate::all().into_iter().filter_map(gate).collect()
 }
 
+/// Why there may be process gates of this user that nobody knows of: their state files cannot be used.
+pub(crate) fn unusable_states() -> Vec<Failure> {
+    let unusable = |(_, paths): (String, ProcessPaths)| Some(Store::new(paths.state()).load().err()?.into());
+    process_gate::refused().into_iter().chain(process_gate::all().into_iter().filter_map(unusable)).collect()
+}
+
 /// A gate, and what it carries.
 pub(crate) struct Report {
     pub(crate) gate: Gate,
@@ -183,10 +189,10 @@ pub(crate) struct Report {
 pub(crate) enum Contents {
     /// It runs, and says so itself.
     Live { status: GateStatus, control: Control },
-    /// It runs and does not say; its state file tells what it is to carry.
-    Silent { state: Option<GateState>, why: String },
-    /// It does not run; its state file tells what it would carry.
-    Stopped { state: Option<GateState>, word: String },
+    /// It runs and does not say; its state file tells what it is to carry, unless that is damaged.
+    Silent { state: Result<Option<GateState>, Failure>, why: String },
+    /// It does not run; its state file tells what it would carry, unless that is damaged.
+    Stopped { state: Result<Option<GateState>, Failure>, word: String },
 }
 
 impl Report {
@@ -208,9 +214,11 @@ impl Report {
             Gate::Process { paths, .. } => match live(engine, &gate, detail, patience).await {
                 Ok(live) => live,
                 Err(Failure::Client(ClientError::Connect { .. })) => {
-                    Contents::Stopped { state: Store::new(paths.state()).load()?, word: "stopped".to_owned() }
+                    Contents::Stopped { state: Ok(Store::new(paths.state()).load()?), word: "stopped".to_owned() }
                 }
-                Err(failure) => Contents::Silent { state: Store::new(paths.state()).load()?, why: failure.to_string() },
+                Err(failure) => {
+                    Contents::Silent { state: Ok(Store::new(paths.state()).load()?), why: failure.to_string() }
+                }
             },
         };
         Ok(Self { gate, contents })
@@ -227,16 +235,29 @@ impl Report {
             Contents::Silent { state, why } => (state, MappingState::Unknown { message: why.clone() }),
             Contents::Stopped { state, .. } => (state, MappingState::Stopped),
         };
-        state.iter().flat_map(|state| &state.mappings).map(|mapping| idle(mapping, shown.clone())).collect()
+        let known = state.iter().flatten().flat_map(|state| &state.mappings);
+        known.map(|mapping| idle(mapping, shown.clone())).collect()
     }
 
     /// What is said of a gate that does not tell what it carries, where that is not known from elsewhere.
     pub(crate) fn unlisted(&self) -> Option<String> {
         let name = self.gate.name();
         match &self.contents {
-            Contents::Silent { state: None, why } => Some(format!("gate {name} does not answer: {why}")),
-            Contents::Stopped { state: None, word } => Some(format!("gate {name} is {word}")),
+            Contents::Silent { state: Ok(None), why } => Some(format!("gate {name} does not answer: {why}")),
+            Contents::Stopped { state: Ok(None), word } => Some(format!("gate {name} is {word}")),
             _ => None,
+        }
+    }
+
+    /// Why it is not known what the gate carries.
+    pub(crate) fn damage(&self) -> Option<&Failure> {
+        match &self.contents {
+            Contents::Silent { state: Err(failure), .. } | Contents::Stopped { state: Err(failure), .. } => {
+                Some(failure)
+            }
+            Contents::Silent { state: Ok(_), .. } | Contents::Stopped { state: Ok(_), .. } | Contents::Live { .. } => {
+                None
+            }
         }
     }
 
@@ -245,6 +266,10 @@ impl Report {
         self.gate.check_version()?;
         match self.contents {
             Contents::Live { status, control } => Ok((self.gate, status, control)),
+            // To start it would not help.
+            Contents::Silent { state: Err(failure), .. } | Contents::Stopped { state: Err(failure), .. } => {
+                Err(failure)
+            }
             Contents::Silent { why, .. } => Err(Failure::GateSilent { gate: self.gate.name().to_owned(), why }),
             Contents::Stopped { word, .. } => {
                 Err(Failure::GateNotRunning { gate: self.gate.name().to_owned(), state: word })
@@ -270,12 +295,13 @@ async fn kept(
     engine: Option<&Engine>,
     container: &GateContainer,
     word: String,
-) -> Result<(Option<GateState>, String), Failure> {
+) -> Result<(Result<Option<GateState>, Failure>, String), Failure> {
     let engine = engine.ok_or(Failure::NoCluster)?;
     let read = async { Ok(engine.read_state(&container.name).await?) };
     Ok(match within(EXEC_TIME, read).await {
-        Ok(state) => (state, word),
-        Err(failure) => (None, format!("{word} ({failure})")),
+        Ok(state) => (Ok(state), word),
+        Err(Failure::State(error)) if error.is_damage() => (Err(error.into()), word),
+        Err(failure) => (Ok(None), format!("{word} ({failure})")),
     })
 }
 

@@ -20,7 +20,7 @@ use crate::args::{DatapathArgument, ImageArguments, PlacementArgument};
 use crate::failure::Failure;
 use crate::gates::{Gate, Gates};
 use crate::interrupt::Interrupt;
-use crate::site::Site;
+use crate::site::{Site, own_addresses};
 use crate::trial::{self, Method, Trial};
 use crate::view::Progress;
 use crate::{host_port as ports, packed};
@@ -103,7 +103,7 @@ impl Opening<'_> {
         let open: Vec<Mapping> = running.iter().flat_map(|gate| gate.mappings.clone()).collect();
         let mappings = host_port::assign(new.to_vec(), &open, |local| self.is_free(local))?;
         let wanted = plan::with(&open, &mappings)?;
-        let needs_route = self.needs_route(mappings.iter().filter(|mapping| !open.contains(mapping)));
+        let needs_route = self.needs_route(mappings.iter().filter(|mapping| !open.contains(mapping)))?;
         if let (Some(target), Datapath::Relay) = (&needs_route, site.datapath) {
             // A gate in published placement stays as it is; a further one may have more rights.
             if site.placement != Placement::Published || self.datapath.is_some() && is_new {
@@ -124,13 +124,13 @@ impl Opening<'_> {
     }
 
     /// The first target that only a route leads to.
-    fn needs_route<'m>(&self, mappings: impl Iterator<Item = &'m Mapping>) -> Option<Target> {
-        let (nodes, seen) = (self.cluster.node_names(), self.cluster.addresses());
+    fn needs_route<'m>(&self, mappings: impl Iterator<Item = &'m Mapping>) -> Result<Option<Target>, Failure> {
+        let (nodes, seen, own) = (self.cluster.node_names(), self.cluster.addresses(), own_addresses(self.engine)?);
         let means = Means::Network { routes: false };
-        let view = View { nodes: &nodes, seen: &seen, objects: self.objects, means };
+        let view = View { nodes: &nodes, seen: &seen, objects: self.objects, means, own: Some(&own) };
         let resolve = |mapping: &Mapping| view.resolve(&mapping.target, mapping.local.protocol);
         let unreached = mappings.into_iter().find(|mapping| matches!(resolve(mapping), Err(NoBackend::NoRoute { .. })));
-        unreached.map(|mapping| mapping.target.clone())
+        Ok(unreached.map(|mapping| mapping.target.clone()))
     }
 
     /// Where the gates are to run: where those do that there are. To ask for another place is an error then.

@@ -190,6 +190,12 @@ impl Inbox {
                 self.descriptors.extend(descriptors);
             }
         }
+        drop(control);
+        self.take(length)
+    }
+
+    /// Takes the packet of this length that was received.
+    fn take(&mut self, length: usize) -> io::Result<Packet> {
         let Some((&head, payload)) = self.packet[..length].split_first() else { return Ok(Packet::End) };
         if self.bytes.len() + payload.len() > LONGEST {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a message that does not end"));
@@ -197,6 +203,21 @@ impl Inbox {
         self.bytes.extend_from_slice(payload);
         Ok(if head == MORE { Packet::Part } else { Packet::Last })
     }
+}
+
+/// The first message that these packets make, for the fuzz targets: what [`Channel::next`] yields without a socket.
+pub(super) fn message<In: DeserializeOwned>(packets: &[&[u8]]) -> io::Result<Option<In>> {
+    let mut inbox = Inbox::new(0);
+    for packet in packets {
+        let length = packet.len().min(inbox.packet.len());
+        inbox.packet[..length].copy_from_slice(&packet[..length]);
+        match inbox.take(length)? {
+            Packet::Last => return Ok(Some(serde_json::from_slice(&inbox.bytes)?)),
+            Packet::End => return Ok(None),
+            Packet::Part => {}
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

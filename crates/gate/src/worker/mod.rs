@@ -14,6 +14,8 @@ mod channel;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(target_os = "linux")]
+pub(crate) mod fuzzing;
+#[cfg(target_os = "linux")]
 mod message;
 #[cfg(target_os = "linux")]
 mod process;

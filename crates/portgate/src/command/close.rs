@@ -7,7 +7,7 @@ use portgate_core::status::Placement;
 use portgate_docker::gate::GateContainer;
 use portgate_gate::paths::ProcessPaths;
 
-use crate::apply::{Ground, Undertaking, lost_a_race};
+use crate::apply::{Ground, Undertaking, lost_a_race, warn_unsaved};
 use crate::args::CloseArguments;
 use crate::failure::Failure;
 use crate::gates::{self, Contents, Control, Gate};
@@ -135,7 +135,9 @@ impl Process {
         if close.len() == self.mappings.len() {
             return process_gate::end(&self.paths).await;
         }
-        let change = Change { revision: self.revision, close, ..Change::default() };
-        self.control.request(&Request::Change(change)).await.map(drop)
+        let change = Change { revision: self.revision, close: close.clone(), ..Change::default() };
+        let done = self.control.request(&Request::Change(change)).await?;
+        warn_unsaved(&process_gate::name(&self.paths), &close, &done);
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ use crate::args::{GateCommand, PlacementArgument};
 use crate::demo_node;
 use crate::failure::Failure;
 use crate::process_gate;
+use crate::view;
 
 /// How long `gate control` waits for the socket of a gate that has just been started.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,7 +28,7 @@ const WORKER: Identity = Identity { uid: 65534, gid: 65533 };
 pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
     match command {
         GateCommand::Run { name, process, keep, placement, datapath, network, socket, demo_node } => {
-            log();
+            view::log(LevelFilter::INFO);
             let name = name.unwrap_or_default();
             if let Some(directory) = process {
                 let keep = keep.unwrap_or_else(|| directory.clone());
@@ -44,7 +45,7 @@ pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
             }
         }
         GateCommand::Worker => {
-            log();
+            view::log(LevelFilter::INFO);
             Ok(worker::work().await?)
         }
         GateCommand::Sweep { cluster_provider, cluster_name, bridge, gate, run } => {
@@ -61,15 +62,6 @@ pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
         GateCommand::Health { socket } => Ok(client::health(&socket).await?),
         GateCommand::Node { ports } => demo_node::serve(ports).await.map_err(Failure::system("serve the demo's node")),
     }
-}
-
-fn log() {
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::INFO)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
 }
 
 async fn run_process(paths: ProcessPaths, node: Option<demo_node::Ports>) -> Result<(), Failure> {

@@ -16,8 +16,12 @@ pub(crate) async fn test(arguments: TestArguments) -> Result<(), Failure> {
         Some(engine) => engine.info().await?.local,
         None => true,
     };
-    let reports = gates.reports(Detail::Brief, ANSWER_TIME).await?;
+    let mut reports = gates.reports(Detail::Brief, ANSWER_TIME).await?;
     let mut open: Vec<Local> = reports.iter().flat_map(Report::mappings).map(|mapping| mapping.local).collect();
+    if let (true, Some(damaged)) = (open.is_empty(), reports.iter().position(|report| report.damage().is_some())) {
+        return reports.swap_remove(damaged).live().map(drop);
+    }
+    reports.iter().filter_map(Report::damage).for_each(view::warn_of);
     open.sort();
     open.retain(|local| is_possible(&arguments, local));
     check_selectors(&arguments, open)?;
@@ -80,7 +84,7 @@ fn report(arguments: &TestArguments, trials: &[Trial]) -> Result<(), Failure> {
     if matches!(arguments.output.output, Format::Table | Format::Wide) {
         for trial in trials {
             if let Some(answer) = &trial.answer {
-                view::line(format!("\n{}:\n{}", trial.local, answer.trim_end()))?;
+                view::block(&trial.local, answer.trim_end())?;
             }
         }
     }

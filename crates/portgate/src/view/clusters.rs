@@ -85,3 +85,26 @@ impl Row for NodeRow<'_> {
         self.node.name.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use portgate_core::cluster::{ClusterId, Provider, Role};
+
+    use super::*;
+    use crate::view::hostile::check_row;
+
+    fn cluster(text: &str) -> Cluster {
+        let node = Node { name: text.to_owned(), role: Role::Server, state: NodeState::Running, address: None };
+        let id = ClusterId { provider: Provider::K3d, name: text.to_owned() };
+        Cluster { id, network: text.to_owned(), nodes: vec![node] }
+    }
+
+    #[test]
+    fn labels_and_names_of_containers_cannot_reach_the_terminal() {
+        check_row(|text| ClusterRow(Box::leak(Box::new(cluster(text)))));
+        check_row(|text| {
+            let cluster = Box::leak(Box::new(cluster(text)));
+            NodeRow { cluster, node: &cluster.nodes[0] }
+        });
+    }
+}
