@@ -149,10 +149,7 @@ pub(crate) fn sweep(table: &mut TableSocket, gate: &str, except: Option<&str>) -
 
 fn sweep_bridge(bridge: &str, gate: &str) -> Result<(), Error> {
     let mut guard = Guard::open(bridge, gate)?;
-    let mut settings = match open_settings(bridge)? {
-        Some(settings) => settings,
-        None => return Ok(guard.table.delete()?),
-    };
+    let Some(mut settings) = open_settings(bridge)? else { return Ok(guard.table.delete()?) };
     if !guard.record()?.chains.contains(gate) {
         return Ok(());
     }

@@ -107,9 +107,8 @@ impl Bridge {
         let refused = |errno| Refused { operation: "open a socket", errno };
         let socket =
             socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).map_err(refused)?;
-        let absent = |error: SettingError| match error.is_missing() {
-            true => Error::NoBridge { bridge: name.to_owned() },
-            false => error.into(),
+        let absent = |error: SettingError| {
+            if error.is_missing() { Error::NoBridge { bridge: name.to_owned() } } else { error.into() }
         };
         let loopback = Setting::open(name, ROUTE_LOCALNET).map_err(absent)?;
         Ok(Self { name: name.to_owned(), socket, loopback, guard: Guard::open(name, identity.table())? })

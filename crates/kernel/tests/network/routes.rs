@@ -4,6 +4,9 @@ use portgate_kernel::{Datapath, Place, clean};
 
 use crate::lab::{self, BRIDGE, Lab, Net, identity, place, shell, table, tcp, udp};
 
+/// The mark that portgate-network-lab had when all bits below the first byte were free.
+const FORMER: &str = "0x706275bc";
+
 /// A lab with a second bridge, and a node behind each that has the Service address 10.43.0.10. The host expects answers
 /// only where it would send to, and has no route to that address.
 fn two_clusters() -> (Lab, Net) {
@@ -90,8 +93,6 @@ fn routes_by_a_former_mark_are_cleaned() {
     if !lab::may_run() {
         return;
     }
-    // What portgate-network-lab had when all bits below the first byte were free.
-    const FORMER: &str = "0x706275bc";
     let (lab, _second) = two_clusters();
     lab.host.run(|| {
         let before = lab::everything(BRIDGE);
