@@ -116,7 +116,7 @@ impl Gate {
                 self.apply();
             }
             Event::Kernel(Kernel::Admitted) => self.apply(),
-            Event::Kernel(Kernel::Touched) => self.overlay.mend(),
+            Event::Kernel(Kernel::Touched) => self.mend(),
             Event::Probed => {}
             Event::ListenAgain => self.listen_again(),
         }
@@ -155,6 +155,13 @@ impl Gate {
         }
     }
 
+    /// Puts back what others have taken out of the kernel, and does what could not be done before.
+    fn mend(&mut self) {
+        self.overlay.mend();
+        self.programme();
+        self.apply();
+    }
+
     /// Leads the kernel to where the table says: never for a port that another program has. Where the kernel begins or
     /// ceases to make routes, other backends can be reached.
     fn apply(&mut self) {
@@ -186,7 +193,7 @@ impl Gate {
                 }
                 // Neither a port that is free again is told, nor every change of the kernel's settings.
                 self.listen_again();
-                self.overlay.mend();
+                self.mend();
                 Ok(Response::Status(self.status(detail).await))
             }
             Request::Change(change) => self.change(change).await,
