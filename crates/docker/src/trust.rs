@@ -140,10 +140,11 @@ impl Engine {
         let listed = self.listed(stopped_too).await?;
         let claimants = || listed.iter().filter(|container| claim(container).is_some());
         let images: BTreeSet<String> = claimants().filter_map(|container| container.image_id.clone()).collect();
-        let images = try_join_all(images.into_iter().map(async |id| Ok((self.image_labels(&id).await?, id))));
+        let images =
+            try_join_all(images.into_iter().map(async |id| Ok::<_, call::Error>((self.image_labels(&id).await?, id))));
         let gates = claimants().filter(|container| label(container, labels::CLUSTER).is_some());
         let gates = gates.filter_map(|container| container.id.clone());
-        let gates = try_join_all(gates.map(async |id| Ok((self.gate(&id).await?, id))));
+        let gates = try_join_all(gates.map(async |id| Ok::<_, call::Error>((self.gate(&id).await?, id))));
         let (images, gates) = try_join(images, gates).await?;
         let evidence = Evidence {
             images: images.into_iter().filter_map(|(labels, id)| Some((id, labels?))).collect(),
@@ -160,7 +161,7 @@ impl Engine {
             found => found?,
         };
         let image = self.image_labels(found.image.as_deref().unwrap_or_default()).await?;
-        Ok(Some(from_inspection(found, image.as_deref())))
+        Ok(Some(from_inspection(found, image.as_ref())))
     }
 }
 

@@ -1,8 +1,6 @@
 //! What a container's labels say of its part in a cluster.
 
-use std::collections::HashMap;
-
-use bollard::models::{ContainerSummary, EndpointSettings};
+use bollard::models::ContainerSummary;
 use portgate_core::cluster::{ClusterId, Provider, Role};
 
 use super::{label, networks};
@@ -74,9 +72,8 @@ fn minikube(container: &ContainerSummary) -> Option<Member> {
 /// The network that a container was made with, not one that it was connected to later. One that has left all its
 /// networks still says with which it was made.
 fn first_network(container: &ContainerSummary) -> Option<&str> {
-    let none = HashMap::<String, EndpointSettings>::new();
-    let networks = networks(container).unwrap_or(&none);
-    let first = container.host_config.as_ref().and_then(|config| config.network_mode.as_ref());
-    let first = first.filter(|network| networks.is_empty() || networks.contains_key(*network));
-    first.or_else(|| networks.keys().min()).map(String::as_str)
+    let networks = networks(container);
+    let may_be_on = |network: &&String| networks.is_none_or(|all| all.is_empty() || all.contains_key(*network));
+    let first = container.host_config.as_ref().and_then(|config| config.network_mode.as_ref()).filter(may_be_on);
+    first.or_else(|| networks?.keys().min()).map(String::as_str)
 }
