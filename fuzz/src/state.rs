@@ -10,11 +10,11 @@ use portgate_core::table::{self, Means, View};
 use crate::Target;
 use crate::json::assert_comes_back;
 
-/// `gate::store`, and the table that follows from the state
+/// `core::state`, and the table that follows from the state
 pub const TARGET: Target = Target { name: "state", check, growth: 400 };
 
 fn check(data: &[u8]) -> bool {
-    match portgate_gate::fuzzing::state(data) {
+    match GateState::from_json(data, "gate.json") {
         Ok(state) => {
             check_state(&state);
             true
@@ -36,7 +36,7 @@ pub(crate) fn check_state(state: &GateState) {
     let address = IpAddr::V4(Ipv4Addr::new(172, 18, 0, 2));
     let seen = nodes.iter().map(|node| (node.clone(), vec![address])).collect::<BTreeMap<_, _>>();
     for means in [Means::Network { routes: true }, Means::Network { routes: false }, Means::Api] {
-        let view = View { nodes: &nodes, seen: &seen, objects: &state.objects, means };
+        let view = View { nodes: &nodes, seen: &seen, objects: &state.objects, means, own: Some(&state.machine) };
         for (local, resolution) in table::build(&state.mappings, view) {
             assert!(!local.to_string().is_empty());
             match resolution {

@@ -1,5 +1,4 @@
-//! What a contributor to portgate runs: `cargo xtask test`, `cargo xtask demo`, `cargo xtask bench` and
-//! `cargo xtask fuzz`.
+//! What a contributor to portgate runs: `cargo xtask test`, `demo`, `bench`, `faults` and `fuzz`.
 //!
 //! Each starts from a machine that has only Rust. What is missing there is decided by two functions without I/O,
 //! `setup::plan` for the Docker engine and `steps::checks` for the rest, announced, and only then done.
@@ -8,6 +7,7 @@ mod bench;
 mod daemon;
 mod demo;
 mod engine;
+mod faults;
 mod fuzz;
 mod invocation;
 mod machine;
@@ -66,6 +66,17 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Do harm to gates that carry checked traffic: kill them, their nodes and the engine's events, fill their volumes.
+    ///
+    /// Installs and starts a Docker engine if none answers (Debian and Ubuntu).
+    Faults {
+        /// Say what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// What the run is told, such as `--minutes 15 --seed 7`; `-- --help` lists it all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Feed the readers of foreign bytes with inputs that libFuzzer makes, and print how many there were.
     ///
     /// What fails becomes a file below fuzz/regressions, as small as it can be, which the tests replay from then on.
@@ -102,6 +113,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Demo { down, dry_run } => demo::run(down, dry_run),
         Task::Bench { dry_run, arguments } => bench::run(&arguments, dry_run),
+        Task::Faults { dry_run, arguments } => faults::run(&arguments, dry_run),
         Task::Fuzz { dry_run, seconds, target } => {
             fuzz::run(target.as_deref(), Duration::from_secs(seconds.into()), dry_run)
         }

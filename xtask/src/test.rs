@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check, then every test.
+//! `cargo xtask test`: every check, then every test, then a minute of faults.
 
 use std::env;
 use std::io::{BufRead as _, BufReader};
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use crate::faults;
 use crate::fuzz;
 use crate::invocation::Invocation;
 use crate::setup;
@@ -47,6 +48,7 @@ pub(crate) fn run(docker: Docker, extent: Extent, filter: Option<&str>, dry_run:
     };
     eprintln!("\n== Tests ==\n$ {tests}");
     if dry_run {
+        harm(docker, filter, dry_run)?;
         return search(extent, dry_run);
     }
     let result = test(&tests);
@@ -54,13 +56,29 @@ pub(crate) fn run(docker: Docker, extent: Extent, filter: Option<&str>, dry_run:
     if docker == Docker::LeftOut {
         eprintln!("SKIPPED: the tests that need a Docker engine");
     }
-    // Last, because this line is what people and machines look for.
     let (tally, status) = result?;
+    let harm = if status.success() { harm(docker, filter, dry_run) } else { Ok(()) };
+    // Last, because this line is what people and machines look for.
     println!("{tally}");
     if !status.success() {
         bail!("`{tests}` failed ({status})\nhint: `cargo xtask test NAME` runs one of the tests again");
     }
-    searched
+    harm.and(searched)
+}
+
+/// Does harm to gates that carry traffic, unless only some tests were asked for.
+fn harm(docker: Docker, filter: Option<&str>, dry_run: bool) -> anyhow::Result<()> {
+    if filter.is_some() {
+        return Ok(());
+    }
+    eprintln!("\n== Faults ==");
+    let faults = faults::after_tests()?;
+    match docker {
+        Docker::LeftOut => eprintln!("SKIPPED: faults need a Docker engine"),
+        Docker::Wanted if dry_run => eprintln!("$ {faults}"),
+        Docker::Wanted => faults.run()?,
+    }
+    Ok(())
 }
 
 /// Looks for inputs that fail, if all is to be run.

@@ -126,6 +126,11 @@ pub enum MappingState {
     },
     /// Its gate is stopped, and so it does not listen.
     Stopped,
+    /// Its gate runs, and does not say.
+    Unknown {
+        /// Why not.
+        message: String,
+    },
 }
 
 /// One mapping as its gate sees it.

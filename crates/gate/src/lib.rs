@@ -30,6 +30,7 @@ pub mod door;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod leftovers;
+pub mod own;
 pub mod paths;
 pub mod probe;
 pub mod worker;

@@ -66,7 +66,7 @@ impl Running {
     async fn change(&mut self, revision: u64, open: Vec<Mapping>, close: Vec<Local>) -> Result<u64, Refusal> {
         let change = Change { revision, open, close, ..Change::default() };
         match self.session.request(&Request::Change(change)).await {
-            Ok(Response::Done { revision }) => Ok(revision),
+            Ok(Response::Done { revision, .. }) => Ok(revision),
             Err(ClientError::Refused(refusal)) => Err(refusal),
             other => panic!("{other:?}"),
         }
@@ -188,6 +188,61 @@ async fn a_state_that_cannot_be_saved_is_not_served() {
     let refused = gate.change(1, vec![wanted.clone()], Vec::new()).await;
     assert!(matches!(refused, Err(Refusal::State { .. })), "{refused:?}");
     assert!(echoes(&wanted).await.is_err());
+}
+
+/// Asks for this, and tells why it was not saved.
+async fn unsaved(gate: &mut Running, request: Request) -> Option<String> {
+    match gate.session.request(&request).await.unwrap() {
+        Response::Done { unsaved, .. } => unsaved,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_port_closes_though_that_cannot_be_saved_and_is_saved_as_soon_as_it_can_be() {
+    let (first, second) = (to(echo().await), to(echo().await));
+    let mut gate = gate(vec![first.clone(), second.clone()], &["127.0.0.1"]).await;
+    let state = paths(&gate.directory).state();
+    let obstacle = state.with_extension("new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let close = |revision, mapping: &Mapping| {
+        Request::Change(Change { revision, close: vec![mapping.local.clone()], ..Change::default() })
+    };
+    let why = unsaved(&mut gate, close(1, &first)).await.unwrap();
+    assert!(why.starts_with("cannot write the state file"), "{why}");
+    assert!(echoes(&first).await.is_err());
+    echoes(&second).await.unwrap();
+    assert_eq!(gate.status().await.revision, 2);
+    assert_eq!(Store::new(state.clone()).load().unwrap().unwrap().revision, 1);
+
+    std::fs::remove_dir(&obstacle).unwrap();
+    gate.status().await;
+    let saved = Store::new(state.clone()).load().unwrap().unwrap();
+    assert_eq!((saved.revision, saved.mappings), (2, vec![second.clone()]));
+    assert_eq!(unsaved(&mut gate, close(2, &second)).await, None);
+}
+
+#[tokio::test]
+async fn what_could_not_be_saved_is_saved_when_the_gate_ends() {
+    let mapping = to(echo().await);
+    let mut gate = gate(vec![mapping.clone()], &["127.0.0.1"]).await;
+    let state = paths(&gate.directory).state();
+    std::fs::create_dir(state.with_extension("new")).unwrap();
+    assert_eq!(gate.change(1, Vec::new(), vec![mapping.local.clone()]).await, Ok(2));
+    std::fs::remove_dir(state.with_extension("new")).unwrap();
+    let _directory = gate.stop().await;
+    assert_eq!(Store::new(state).load().unwrap().unwrap().revision, 2);
+}
+
+#[tokio::test]
+async fn a_gate_retires_though_its_state_file_stays() {
+    let mapping = to(echo().await);
+    let mut gate = gate(vec![mapping.clone()], &["127.0.0.1"]).await;
+    let state = paths(&gate.directory).state();
+    std::fs::remove_file(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    assert!(unsaved(&mut gate, Request::Retire { revision: 1 }).await.is_some());
+    assert!(echoes(&mapping).await.is_err());
 }
 
 #[tokio::test]

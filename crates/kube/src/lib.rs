@@ -8,6 +8,7 @@
 //! Nothing is ever written to a cluster.
 
 pub mod access;
+mod answer;
 pub mod api;
 mod certificate;
 pub mod error;

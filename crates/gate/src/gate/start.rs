@@ -1,9 +1,10 @@
 //! How a gate begins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portgate_core::forward::Forward;
+use portgate_core::forward::{Forward, LONGEST_PATIENCE};
 use portgate_core::state::GateState;
 use portgate_core::table::{Means, Table};
 use portgate_kube::api::Api;
@@ -16,6 +17,7 @@ use crate::door::{Door, DoorError};
 use crate::informer::{Informer, Told};
 use crate::observer::Observer;
 use crate::overlay::Overlay;
+use crate::own::Own;
 use crate::plane::Plane;
 use crate::resolve::FRESH;
 use crate::run::GateError;
@@ -42,12 +44,14 @@ impl Gate {
             }
         };
         let (observer, seen) = Observer::start(&settings.place, &state, demand).await;
+        let own = Own::start(&settings.place).map_err(GateError::Addresses)?;
         let informer = door.map(|door| Informer::start(door, state.named_objects()));
         let means = if state.forward.is_some() { Means::Api } else { Means::Network { routes: false } };
         let mut gate = Self {
             place: settings.place.clone(),
             started_at: Timestamp::now(),
             store,
+            unsaved: None,
             retired: false,
             table: Table::new(),
             means,
@@ -57,12 +61,15 @@ impl Gate {
             seen,
             informer,
             told: Told::default(),
+            own,
+            forbidden: BTreeMap::new(),
             plane,
             overlay: Overlay::off(&settings.place),
             probes: JoinSet::new(),
             drain: settings.limits.drain,
         };
         gate.table = gate.build(&gate.state);
+        gate.warn_of_forbidden();
         gate.listen_for(gate.table.keys().cloned().collect());
         gate.programme();
         Ok(gate)
@@ -86,6 +93,6 @@ fn door(settings: &Settings, state: &GateState) -> Option<Door> {
 
 async fn streams(settings: &Settings, forward: &Forward, door: &Door) -> Result<Streams, GateError> {
     let api = Api::connect(&door.enter().await?.access).await.map_err(DoorError::Access)?;
-    let manner = Manner { sticky: forward.sticky, patience: forward.patience };
+    let manner = Manner { sticky: forward.sticky, patience: forward.patience.min(LONGEST_PATIENCE) };
     Ok(Streams::new(Forwarder::new(&api), manner, settings.limits.drain))
 }

@@ -12,11 +12,11 @@ use portgate_gate::worker::{self, Identity, WorkerSettings};
 use portgate_gate::{Ending, HostPlace, Limits, Place, Settings, client};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::apply::volume;
 use crate::args::{GateCommand, PlacementArgument};
 use crate::demo_node;
 use crate::failure::Failure;
 use crate::process_gate;
+use crate::view;
 
 /// How long `gate control` waits for the socket of a gate that has just been started.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ const WORKER: Identity = Identity { uid: 65534, gid: 65533 };
 pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
     match command {
         GateCommand::Run { name, process, keep, placement, datapath, network, socket, demo_node } => {
-            log();
+            view::log(LevelFilter::INFO);
             let name = name.unwrap_or_default();
             if let Some(directory) = process {
                 let keep = keep.unwrap_or_else(|| directory.clone());
@@ -45,7 +45,7 @@ pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
             }
         }
         GateCommand::Worker => {
-            log();
+            view::log(LevelFilter::INFO);
             Ok(worker::work().await?)
         }
         GateCommand::Sweep { cluster_provider, cluster_name, bridge, gate, run } => {
@@ -54,7 +54,7 @@ pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
             if let Some(gate) = gate {
                 let engine = own_engine().await?;
                 engine.remove(&gate, true).await?;
-                engine.remove_volume(&volume(&cluster)).await?;
+                engine.remove_volumes_of(&cluster).await?;
             }
             Ok(leftovers::remove(&cluster, bridge.as_deref(), &run)?)
         }
@@ -62,15 +62,6 @@ pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
         GateCommand::Health { socket } => Ok(client::health(&socket).await?),
         GateCommand::Node { ports } => demo_node::serve(ports).await.map_err(Failure::system("serve the demo's node")),
     }
-}
-
-fn log() {
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::INFO)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
 }
 
 async fn run_process(paths: ProcessPaths, node: Option<demo_node::Ports>) -> Result<(), Failure> {
