@@ -252,8 +252,12 @@ impl Report {
     /// Why it is not known what the gate carries.
     pub(crate) fn damage(&self) -> Option<&Failure> {
         match &self.contents {
-            Contents::Silent { state: Err(failure), .. } | Contents::Stopped { state: Err(failure), .. } => Some(failure),
-            Contents::Silent { state: Ok(_), .. } | Contents::Stopped { state: Ok(_), .. } | Contents::Live { .. } => None,
+            Contents::Silent { state: Err(failure), .. } | Contents::Stopped { state: Err(failure), .. } => {
+                Some(failure)
+            }
+            Contents::Silent { state: Ok(_), .. } | Contents::Stopped { state: Ok(_), .. } | Contents::Live { .. } => {
+                None
+            }
         }
     }
 
@@ -263,7 +267,9 @@ impl Report {
         match self.contents {
             Contents::Live { status, control } => Ok((self.gate, status, control)),
             // To start it would not help.
-            Contents::Silent { state: Err(failure), .. } | Contents::Stopped { state: Err(failure), .. } => Err(failure),
+            Contents::Silent { state: Err(failure), .. } | Contents::Stopped { state: Err(failure), .. } => {
+                Err(failure)
+            }
             Contents::Silent { why, .. } => Err(Failure::GateSilent { gate: self.gate.name().to_owned(), why }),
             Contents::Stopped { word, .. } => {
                 Err(Failure::GateNotRunning { gate: self.gate.name().to_owned(), state: word })

@@ -156,9 +156,8 @@ pub(crate) fn from_inspection(
 /// The volume that whoever made the container put where a gate keeps its state. An image can ask for a volume there, and
 /// cannot choose which; the engine lists that elsewhere.
 fn state_volume(host: &HostConfig) -> Option<String> {
-    let is_state = |mount: &&Mount| {
-        mount.typ == Some(MountType::VOLUME) && mount.target.as_deref() == Some(STATE_DIRECTORY)
-    };
+    let is_state =
+        |mount: &&Mount| mount.typ == Some(MountType::VOLUME) && mount.target.as_deref() == Some(STATE_DIRECTORY);
     let mount = host.mounts.iter().flatten().find(is_state).and_then(|mount| mount.source.clone());
     let bind = || {
         host.binds.iter().flatten().find_map(|bind| {

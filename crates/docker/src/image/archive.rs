@@ -37,7 +37,8 @@ impl GateImage {
     /// image whatever name is in the archive. The executable and what the image says to a container have to be the same.
     pub(super) fn is(&self, found: &ImageInspect) -> io::Result<bool> {
         let layers = [format!("sha256:{}", digest(&layer(&self.executable)?))];
-        let is_layer = found.root_fs.as_ref().and_then(|root| root.layers.as_ref()).is_some_and(|found| *found == layers);
+        let is_layer =
+            found.root_fs.as_ref().and_then(|root| root.layers.as_ref()).is_some_and(|found| *found == layers);
         let Some(config) = &found.config else { return Ok(false) };
         let is_empty = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
         let says_nothing_else = is_empty(&config.env)

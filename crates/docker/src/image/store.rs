@@ -151,7 +151,8 @@ mod tests {
     fn a_users_image_in_the_same_repository_is_not_one_that_portgate_packed() {
         assert!(is_packed("portgate:0.1.0-0123456789ab", "portgate"));
         assert!(is_packed("localhost/portgate:0.1.0-dev-0123456789ab", "portgate"));
-        for other in ["portgate:mine", "portgate:0.1.0-mine", "another:0.1.0-0123456789ab", "portgate2:0-0123456789ab"] {
+        for other in ["portgate:mine", "portgate:0.1.0-mine", "another:0.1.0-0123456789ab", "portgate2:0-0123456789ab"]
+        {
             assert!(!is_packed(other, "portgate"), "{other}");
         }
     }

@@ -20,7 +20,9 @@ pub(crate) fn print_clusters(format: Format, survey: &Survey) -> Result<(), Fail
             print(format, &rows.collect::<Vec<_>>())?;
         }
         Format::Name => print(format, &clusters.iter().map(ClusterRow).collect::<Vec<_>>())?,
-        Format::Json | Format::Yaml => return print_document(format, &Document { items: clusters, rejected: rejections }),
+        Format::Json | Format::Yaml => {
+            return print_document(format, &Document { items: clusters, rejected: rejections });
+        }
     }
     rejections.iter().for_each(warning);
     Ok(())
