@@ -123,10 +123,7 @@ impl Gate {
             Event::Worker(WorkerEvent::Replaced { exit }) => {
                 tracing::warn!(exit, "the worker ended; another one serves");
             }
-            Event::Worker(WorkerEvent::Refused(Refused { local, message })) => {
-                self.silent.insert(local, message);
-                self.apply();
-            }
+            Event::Worker(WorkerEvent::Refused(refused)) => self.refused(refused),
             Event::Kernel(Kernel::Admitted) => self.apply(),
             Event::Kernel(Kernel::Touched) => self.overlay.mend(),
             Event::Probed => {}
@@ -264,13 +261,24 @@ impl Gate {
                 opened.push(local.clone());
             }
         }
-        match self.plane.settle().await.pop() {
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.plane.settle().await.into_iter().partition(|refused| opened.contains(&refused.local));
+        for refused in others {
+            self.refused(refused);
+        }
+        match own.into_iter().next() {
             Some(Refused { local, message }) => {
                 let address = SocketAddr::new(UNSPECIFIED, local.port.number());
                 Err(Refusal::Bind { local, address, message })
             }
             None => Ok(()),
         }
+    }
+
+    /// A mapping that was open is not served any more: it is listened for again later.
+    pub(crate) fn refused(&mut self, Refused { local, message }: Refused) {
+        self.silent.insert(local, message);
+        self.apply();
     }
 
     fn listen(&mut self, mapping: &Mapping, resolution: Resolution) -> Result<(), ListenError> {
