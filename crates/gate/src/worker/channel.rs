@@ -215,8 +215,8 @@ impl Inbox {
 }
 
 /// The first message that these packets make, for the fuzz targets: what [`Channel::next`] yields without a socket.
-pub(super) fn message<In: DeserializeOwned>(packets: &[&[u8]]) -> io::Result<Option<In>> {
-    let mut inbox = Inbox::new(0);
+pub(super) fn message<In: DeserializeOwned>(packets: &[&[u8]], longest: Limit) -> io::Result<Option<In>> {
+    let mut inbox = Inbox::new(Accepts { bytes: longest, descriptors: 0 });
     for packet in packets {
         let length = packet.len().min(inbox.packet.len());
         inbox.packet[..length].copy_from_slice(&packet[..length]);

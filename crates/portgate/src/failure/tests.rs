@@ -31,7 +31,7 @@ names! {
     Engine Call Cluster Image ImageStore Create Exec State Client Gate Store Worker Leftovers Sweep Access Api Door Target
     HostPort Word UnknownObject UnknownNamespace NoServices UdpByApi NotByApi NoBackend NeedsRoute Conflict NoHostPlacement
     OtherSite NoCluster SeveralClusters UnusableNetwork UnknownCluster ClusterStopped NodeStopped UnknownContainer PortTaken
-    PortPrivileged NoAddress Many NotOpen NothingOpen GateNotRunning GateNewer Contended Unproven Broken WorseThanBefore
+    PortPrivileged NoAddress Many NotOpen NothingOpen GateNotRunning GateSilent GateNewer Contended Unproven Broken WorseThanBefore
     GateEnded System Several Interrupted
 }
 
@@ -137,6 +137,7 @@ impl Foreign<'_> {
             stopped(Provider::Network, None),
             Failure::NodeStopped { node: name.clone() },
             Failure::UnknownContainer { name: name.clone(), network: name.clone(), nearest: no_nearest, known },
+            Failure::GateSilent { gate: name.clone(), why: name.clone() },
             Failure::GateNotRunning { gate: name.clone(), state: name.clone() },
             Failure::GateNewer { gate: name.clone(), theirs: name.clone(), ours: "0.1.0" },
             Failure::Contended { cluster: name.clone() },
