@@ -13,6 +13,8 @@ pub mod api;
 mod certificate;
 pub mod error;
 pub mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 mod known;
 mod objects;
 pub mod resource;

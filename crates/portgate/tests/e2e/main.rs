@@ -5,6 +5,7 @@
 
 mod choosing;
 mod client;
+mod crowd;
 mod datapaths;
 mod demo;
 mod down;
@@ -22,12 +23,15 @@ mod help;
 mod host;
 mod host_events;
 mod host_recovery;
+mod hostile;
 mod hostile_server;
 mod kubernetes;
 mod leavings;
 mod live;
 mod many;
 mod migration;
+mod mute;
+mod names;
 mod newer;
 mod nodes;
 mod own_host;
@@ -53,7 +57,9 @@ mod published {
     mod listing;
     mod load;
     mod open;
+    mod own_addresses;
     mod services;
+    mod state;
     mod taken;
     mod testing;
     mod together;
@@ -71,7 +77,9 @@ mod by_default {
     mod listing;
     mod load;
     mod open;
+    mod own_addresses;
     mod services;
+    mod state;
     mod taken;
     mod testing;
     mod together;
