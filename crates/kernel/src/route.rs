@@ -96,15 +96,7 @@ impl Routes {
         let mut body = Vec::new();
         drop(rt_route::OpGetrouteDump::encode_request(&mut body, &header(0)));
         let mark = self.mark;
-        let ours = |answer: &[u8]| {
-            let route = rt_route::OpNewrouteDo::decode_request(answer).1;
-            let IpAddr::V4(to) = route.get_dst().ok()? else { return None };
-            let via = match route.get_gateway() {
-                Ok(IpAddr::V4(via)) => via,
-                _ => Ipv4Addr::UNSPECIFIED,
-            };
-            (route.get_table().ok()? == mark).then_some((to, via))
-        };
+        let ours = |answer: &[u8]| decoded(answer).filter(|(table, _)| *table == mark).map(|(_, route)| route);
         let message = Message { operation: "list routes", kind: GET_ROUTE, flags: 0, body };
         Ok(self.socket.dump(&message, ours)?.into_iter().collect())
     }
@@ -151,6 +143,17 @@ impl Routes {
         drop(rule.push_table(self.mark).push_protocol(MADE_BY_PORTGATE));
         Message { operation, kind, flags, body }
     }
+}
+
+/// A route's table, its destination and its gateway; `None` for what is not IPv4.
+pub(crate) fn decoded(answer: &[u8]) -> Option<(u32, (Ipv4Addr, Ipv4Addr))> {
+    let route = rt_route::OpNewrouteDo::decode_request(answer).1;
+    let IpAddr::V4(to) = route.get_dst().ok()? else { return None };
+    let via = match route.get_gateway() {
+        Ok(IpAddr::V4(via)) => via,
+        _ => Ipv4Addr::UNSPECIFIED,
+    };
+    Some((route.get_table().ok()?, (to, via)))
 }
 
 fn header(prefix: u8) -> rt_route::Rtmsg {

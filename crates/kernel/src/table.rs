@@ -118,8 +118,7 @@ impl TableSocket {
             drop(OpGetruleDump::encode_request(body, &header()).push_table_bytes(self.name.as_bytes()));
         });
         let rules = self.socket.dump(&request, |_| Some(()))?.len();
-        let attributes = OpNewtableDo::decode_request(&table).1;
-        let (handle, uses) = (attributes.get_handle().unwrap_or_default(), attributes.get_use().unwrap_or_default());
+        let (handle, uses) = handle_and_uses(&table);
         Ok(Some(Shape { handle, uses, rules }))
     }
 
@@ -256,7 +255,13 @@ fn push_element<Prev: Pusher>(
     .end_nested()
 }
 
-fn counted(answer: &[u8]) -> Option<Vec<(Vec<u8>, Count)>> {
+/// A table's handle, and how many chains, sets and rules it has.
+pub(crate) fn handle_and_uses(answer: &[u8]) -> (u64, u32) {
+    let table = OpNewtableDo::decode_request(answer).1;
+    (table.get_handle().unwrap_or_default(), table.get_use().unwrap_or_default())
+}
+
+pub(crate) fn counted(answer: &[u8]) -> Option<Vec<(Vec<u8>, Count)>> {
     let elements = OpNewsetelemDo::decode_request(answer).1.get_elements().ok()?;
     let counted = elements.get_elem().filter_map(|element| {
         let key = element.get_key().ok()?.get_value().ok()?.to_vec();
