@@ -84,7 +84,7 @@ impl Conversations {
     /// Ends when a conversation has; never, where there is none. Cancel-safe.
     pub(crate) async fn ended(&mut self) {
         if self.tasks.join_next().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
