@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn done() -> Response {
-        Response::Done { revision: 1 }
+        Response::Done { revision: 1, unsaved: None }
     }
 
     const REQUEST: &[u8] = b"{\"request\":\"stop\"}\n";
