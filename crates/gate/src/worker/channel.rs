@@ -326,7 +326,7 @@ mod tests {
         let (a, b) = ends();
         let mut b = Channel::<String, String>::new(b, Accepts { bytes: WORKER_REPORT, descriptors: 0 }).unwrap();
         let endless = std::thread::spawn(move || {
-            let packet = [MORE; 1 + PACKET];
+            let packet = vec![MORE; 1 + PACKET];
             while rustix::io::write(&a, &packet).is_ok() {}
         });
         let error = b.next().await.unwrap_err();

@@ -49,8 +49,8 @@ mod tests {
         }
     }
 
-    fn wish(round: u64, urgency: Urgency) -> Option<Wish> {
-        Some(Wish { round: Round(round), urgency })
+    fn wish(round: u64, urgency: Urgency) -> Wish {
+        Wish { round: Round(round), urgency }
     }
 
     #[test]
@@ -59,18 +59,18 @@ mod tests {
         let mut wishes = Wishes::of(demand.clone());
         assert_eq!(next(&mut wishes), None);
         demand.used();
-        assert_eq!(next(&mut wishes), wish(1, Urgency::Used));
+        assert_eq!(next(&mut wishes), Some(wish(1, Urgency::Used)));
         demand.used();
         assert_eq!(next(&mut wishes), None, "it is asked for already");
         demand.failed();
-        assert_eq!(next(&mut wishes), wish(2, Urgency::Failed));
+        assert_eq!(next(&mut wishes), Some(wish(2, Urgency::Failed)));
         demand.failed();
         assert_eq!(next(&mut wishes), None, "it is as urgent as can be already");
 
         wishes.fulfilled(Round(1));
         assert_eq!(next(&mut wishes), None, "the second is not fulfilled with the first");
         wishes.fulfilled(Round(2));
-        assert_eq!(next(&mut wishes), wish(3, Urgency::Failed));
+        assert_eq!(next(&mut wishes), Some(wish(3, Urgency::Failed)));
     }
 
     #[test]

@@ -85,7 +85,7 @@ async fn a_mapping_that_is_refused_late_is_closed_and_no_other() {
     let (first, second) = (stage.tcp(&[]), stage.tcp(&[]));
     let refused = Refused { local: first.local.clone(), message: "not any more".to_owned() };
     assert_eq!(soon(stage.worker.settle()).await, [refused]);
-    assert_eq!(soon(stage.worker.counters()).await.into_keys().collect::<Vec<_>>(), [second.local.clone()]);
+    assert_eq!(soon(stage.worker.counters()).await.keys().collect::<Vec<_>>(), [&second.local]);
     // A route of a mapping that is closed goes nowhere.
     stage.worker.route(&first.local, Ok(nodes(&[])));
     assert_eq!(soon(stage.worker.settle()).await, []);

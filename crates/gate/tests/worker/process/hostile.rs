@@ -73,7 +73,7 @@ fn misbehave(manner: &str) -> io::Result<()> {
         },
         "promises" => say(&json!({ "Reached": { "mark": u64::MAX } })),
         "does not end" => loop {
-            send(&[MORE; PACKET / 2])?;
+            send(&vec![MORE; PACKET / 2])?;
         },
         "talks nonsense" => send(&[COMPLETE, b'{']),
         "falls silent" => loop {
