@@ -1,6 +1,7 @@
 //! Commands that can be shown before they are run.
 
 use std::fmt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -21,6 +22,11 @@ impl Invocation {
     pub(crate) fn new(line: &str) -> Self {
         let mut words = line.split_whitespace().map(str::to_owned);
         Self { program: words.next().unwrap_or_default(), args: words.collect(), env: Vec::new(), sudo: false }
+    }
+
+    /// This program, whose path may contain spaces.
+    pub(crate) fn of(program: &Path) -> Self {
+        Self { program: program.to_string_lossy().into_owned(), ..Self::new("") }
     }
 
     /// With one more argument, which may contain spaces.

@@ -1,11 +1,14 @@
-//! `cargo xtask test`: every check, then every test.
+//! `cargo xtask test`: every check, then every test, then a minute of faults.
 
 use std::env;
 use std::io::{BufRead as _, BufReader};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use crate::faults;
+use crate::fuzz;
 use crate::invocation::Invocation;
 use crate::setup;
 use crate::steps::{self, Step, Tools, Work};
@@ -23,8 +26,17 @@ pub(crate) enum Docker {
     LeftOut,
 }
 
+/// How much is to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What every change needs.
+    Usual,
+    /// What takes minutes, too.
+    All,
+}
+
 /// Runs the checks and the tests, and stops at the first that fails. With a `filter`, runs only the tests that it names.
-pub(crate) fn run(docker: Docker, filter: Option<&str>, dry_run: bool) -> anyhow::Result<()> {
+pub(crate) fn run(docker: Docker, extent: Extent, filter: Option<&str>, dry_run: bool) -> anyhow::Result<()> {
     let docker = settle(docker, dry_run)?;
     let checks = if filter.is_none() { steps::checks(Tools::observe()) } else { Vec::new() };
     for step in &checks {
@@ -36,19 +48,46 @@ pub(crate) fn run(docker: Docker, filter: Option<&str>, dry_run: bool) -> anyhow
     };
     eprintln!("\n== Tests ==\n$ {tests}");
     if dry_run {
-        return Ok(());
+        harm(docker, filter, dry_run)?;
+        return search(extent, dry_run);
     }
     let result = test(&tests);
+    let searched = search(extent, dry_run);
     if docker == Docker::LeftOut {
         eprintln!("SKIPPED: the tests that need a Docker engine");
     }
-    // Last, because this line is what people and machines look for.
     let (tally, status) = result?;
+    let harm = if status.success() { harm(docker, filter, dry_run) } else { Ok(()) };
+    // Last, because this line is what people and machines look for.
     println!("{tally}");
     if !status.success() {
         bail!("`{tests}` failed ({status})\nhint: `cargo xtask test NAME` runs one of the tests again");
     }
+    harm.and(searched)
+}
+
+/// Does harm to gates that carry traffic, unless only some tests were asked for.
+fn harm(docker: Docker, filter: Option<&str>, dry_run: bool) -> anyhow::Result<()> {
+    if filter.is_some() {
+        return Ok(());
+    }
+    eprintln!("\n== Faults ==");
+    let faults = faults::after_tests()?;
+    match docker {
+        Docker::LeftOut => eprintln!("SKIPPED: faults need a Docker engine"),
+        Docker::Wanted if dry_run => eprintln!("$ {faults}"),
+        Docker::Wanted => faults.run()?,
+    }
     Ok(())
+}
+
+/// Looks for inputs that fail, if all is to be run.
+fn search(extent: Extent, dry_run: bool) -> anyhow::Result<()> {
+    if extent == Extent::Usual {
+        return Ok(());
+    }
+    eprintln!("\n== Fuzz targets ==");
+    fuzz::run(None, Duration::from_secs(fuzz::SECONDS.into()), dry_run)
 }
 
 /// Sees to the engine. Where none can be had, the tests that need it are left out, except in CI.

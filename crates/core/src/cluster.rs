@@ -76,14 +76,10 @@ impl ClusterId {
         }
     }
 
-    /// The name of the cluster's first gate, and of its volume: `k3d-mycluster-portgate`, `mycluster-portgate` elsewhere.
+    /// The name of the cluster's first gate, and of its volume: `k3d-mycluster-portgate`. No two clusters share it,
+    /// because no provider's name has a `-`.
     pub fn gate_name(&self) -> String {
-        match self.provider {
-            Provider::K3d => format!("k3d-{}-portgate", self.name),
-            Provider::Kind | Provider::Minikube | Provider::Network | Provider::Context => {
-                format!("{}-portgate", self.name)
-            }
-        }
+        format!("{}-{}-portgate", self.provider, self.name)
     }
 
     /// The name of the cluster's first forward: `k3d-mycluster-forward`. It is the name of a directory, so of a context's
@@ -206,5 +202,26 @@ impl NodeState {
 impl fmt::Display for NodeState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_of_clusters_with_similar_names_are_told_apart() {
+        let clusters = [
+            (Provider::K3d, "x"),
+            (Provider::Kind, "k3d-x"),
+            (Provider::Kind, "x"),
+            (Provider::Minikube, "x"),
+            (Provider::Network, "kind-x"),
+            (Provider::Network, "x"),
+        ];
+        let names = clusters.map(|(provider, name)| ClusterId { provider, name: name.to_owned() }.gate_name());
+        assert_eq!(names[0], "k3d-x-portgate");
+        let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
     }
 }

@@ -8,6 +8,7 @@ use crate::kubernetes::Objects;
 use crate::mapping::{Local, Mapping};
 use crate::state::NodeHost;
 use crate::status::GateStatus;
+use crate::table::OwnAddresses;
 
 /// The longest line of either side, in bytes. A line of 65,535 mappings is about 12 MB.
 pub const MAX_LINE: usize = 32 << 20;
@@ -61,6 +62,9 @@ pub struct Change {
     /// What is known of the Kubernetes objects that the new mappings name.
     #[serde(default)]
     pub objects: Objects,
+    /// The addresses of the user's machine, where they are not those that the gate knows.
+    #[serde(default)]
+    pub machine: Option<OwnAddresses>,
 }
 
 /// A trial of the way from the gate to a mapping's backends.
@@ -84,6 +88,10 @@ pub enum Response {
     Done {
         /// The revision after the change.
         revision: u64,
+        /// Why the state file does not hold it yet, if it does not: a gate that is started again would do what it did
+        /// before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unsaved: Option<String>,
     },
     /// To [`Request::Probe`], a result for each backend; none where the target has no backend.
     Probed {

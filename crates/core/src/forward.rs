@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// How long a new connection waits for a pod that is ready, by default.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The longest that a command or a connection waits for something. More is a mistake, and beyond what clocks reckon with.
+pub const LONGEST_PATIENCE: Duration = Duration::from_hours(24);
+
 /// How a forward works: part of its state, so that it is the same after a reboot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {

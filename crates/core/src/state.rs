@@ -8,7 +8,9 @@ use crate::cluster::ClusterId;
 use crate::control::Change;
 use crate::forward::Forward;
 use crate::kubernetes::{ObjectKey, Objects};
+use crate::limits::{self, Exceeded};
 use crate::mapping::{Local, Mapping};
+use crate::table::OwnAddresses;
 
 /// The layout of the state file that this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -29,16 +31,59 @@ pub struct GateState {
     /// What was known of the Kubernetes objects that these mappings name, when they were opened.
     #[serde(default)]
     pub objects: Objects,
+    /// The addresses of the user's machine, for a gate that cannot find them out itself.
+    #[serde(default)]
+    pub machine: OwnAddresses,
     /// How they are carried through the Kubernetes API server; none if they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<Forward>,
 }
 
+/// Why the content of a state file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It is not what a gate writes.
+    #[error("it is damaged")]
+    Damaged(#[source] serde_json::Error),
+    /// A newer portgate wrote it.
+    #[error("it has format {found}, and this portgate reads up to {FORMAT}")]
+    Newer {
+        /// Its format.
+        found: u32,
+    },
+    /// It is larger than any that a gate writes.
+    #[error(transparent)]
+    TooLarge(#[from] Exceeded),
+}
+
+/// What every format has.
+#[derive(Deserialize)]
+struct Layout {
+    format: u32,
+}
+
 impl GateState {
+    /// Reads the content of a state file. `place` names the file.
+    pub fn from_json(content: &[u8], place: &str) -> Result<Self, StateError> {
+        limits::STATE.check(content.len(), || place.to_owned())?;
+        // A newer format need not look like this one in anything else.
+        let Layout { format } = serde_json::from_slice(content).map_err(StateError::Damaged)?;
+        if format > FORMAT {
+            return Err(StateError::Newer { found: format });
+        }
+        serde_json::from_slice(content).map_err(StateError::Damaged)
+    }
+
+    /// The content of the state file.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
     /// The first state of a gate.
     pub fn new(cluster: ClusterId, nodes: Vec<NodeHost>, mut mappings: Vec<Mapping>) -> Self {
         mappings.sort();
-        Self { format: FORMAT, revision: 1, cluster, nodes, mappings, objects: Objects::default(), forward: None }
+        let (objects, machine) = (Objects::default(), OwnAddresses::default());
+        Self { format: FORMAT, revision: 1, cluster, nodes, mappings, objects, machine, forward: None }
     }
 
     /// The state with what is known of the objects that its mappings name.
@@ -60,11 +105,13 @@ impl GateState {
         objects.update(&change.objects);
         Self {
             format: FORMAT,
-            revision: self.revision + 1,
+            // Compared with others, never counted.
+            revision: self.revision.wrapping_add(1),
             cluster: self.cluster.clone(),
             nodes: change.nodes.clone().unwrap_or_else(|| self.nodes.clone()),
             objects: objects.of(named(&mappings)),
             mappings,
+            machine: change.machine.clone().unwrap_or_else(|| self.machine.clone()),
             forward: self.forward.clone(),
         }
     }
@@ -114,6 +161,24 @@ mod tests {
         let changed = first.changed(&change);
         assert_eq!(changed.revision, first.revision + 1);
         assert_eq!(changed.mappings, [mapping("80"), mapping("8080:2"), mapping("30080")]);
+    }
+
+    #[test]
+    fn damage_newer_formats_and_sizes_are_told_apart() {
+        let read = |content: &[u8]| GateState::from_json(content, "state.json");
+        let state = GateState::new(ClusterId { provider: Provider::K3d, name: "c".to_owned() }, Vec::new(), Vec::new());
+        let json = state.to_json().unwrap();
+        assert_eq!(read(&json).unwrap(), state);
+        let half = json.split_at(json.len() / 2).0;
+        for damaged in
+            [b"".as_slice(), b"{", half, b"\xff\xfe", b"null", b"[]", br#"{"format":1}"#, br#"{"format":-1}"#]
+        {
+            assert!(matches!(read(damaged), Err(StateError::Damaged(_))), "{}", String::from_utf8_lossy(damaged));
+        }
+        // Nothing but the format is known of what a newer one looks like.
+        assert!(matches!(read(br#"{"format":2,"ports":{}}"#), Err(StateError::Newer { found: 2 })));
+        let error = read(&vec![b' '; limits::STATE.most + 1]).unwrap_err();
+        assert_eq!(error.to_string(), "state.json exceeds the limit of 32 MiB for a state file");
     }
 
     #[test]

@@ -8,12 +8,17 @@ use portgate_core::port::Port;
 
 use crate::call::{self, Call, QUESTION};
 use crate::engine::Engine;
+use crate::trust;
 
 impl Engine {
     /// Where the API server in this container is published; none if it is not. Its own port is `port`.
     pub async fn published_api(&self, container: &str, port: Port) -> Result<Option<SocketAddr>, call::Error> {
         let inspection = self.docker.inspect_container(container, None::<InspectContainerOptions>);
-        let inspection = Call::new("inspect container", container, QUESTION).make(inspection).await?;
+        let mut inspection = Call::new("inspect container", container, QUESTION).make(inspection).await?;
+        let image = self.image_labels(inspection.image.as_deref().unwrap_or_default()).await?;
+        if let Some(labels) = inspection.config.as_mut().and_then(|config| config.labels.as_mut()) {
+            trust::subtract(labels, image.as_ref());
+        }
         Ok(published(inspection, port))
     }
 }

@@ -1,5 +1,7 @@
 //! Clusters and their nodes, read from the labels of containers.
 
+pub(crate) mod member;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
@@ -8,8 +10,11 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOption
 use portgate_core::cluster::{Cluster, ClusterId, Node, NodeState, Provider, Role};
 use portgate_core::suggest;
 
+use member::Member;
+
 use crate::call::{self, Call, QUESTION};
 use crate::engine::Engine;
+use crate::trust::{Believed, Claim, Reason, Rejection};
 use crate::{labels, natural};
 
 /// Why a cluster could not be found.
@@ -42,10 +47,28 @@ impl Error {
     }
 }
 
+/// What there is of clusters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The clusters, in the order of their names.
+    pub clusters: Vec<Cluster>,
+    /// The containers that are not believed to be what they say, in the order of their names.
+    pub rejections: Vec<Rejection>,
+}
+
 impl Engine {
     /// Every cluster that has a node, running or not, in the order of their names.
     pub async fn clusters(&self) -> Result<Vec<Cluster>, call::Error> {
-        Ok(from_containers(&self.containers(true).await?))
+        Ok(self.survey().await?.clusters)
+    }
+
+    /// The clusters, and the containers that are not believed to be what they say.
+    pub async fn survey(&self) -> Result<Survey, call::Error> {
+        let Believed { containers, mut rejections } = self.believed(true).await?;
+        let (clusters, strays) = from_containers(&containers);
+        rejections.extend(strays);
+        rejections.sort_by(|a, b| natural::compare(&a.container, &b.container));
+        Ok(Survey { clusters, rejections })
     }
 
     /// The cluster that a plain network stands for: each running container on it, except for gates, is a node.
@@ -72,30 +95,62 @@ impl Engine {
         Ok(names)
     }
 
+    /// The containers, with the labels that are believed.
     pub(crate) async fn containers(&self, stopped_too: bool) -> Result<Vec<ContainerSummary>, call::Error> {
+        Ok(self.believed(stopped_too).await?.containers)
+    }
+
+    /// The containers as the engine lists them.
+    pub(crate) async fn listed(&self, stopped_too: bool) -> Result<Vec<ContainerSummary>, call::Error> {
         let options = ListContainersOptionsBuilder::new().all(stopped_too).build();
         Call::new("list containers", "", QUESTION).make(self.docker.list_containers(Some(options))).await
     }
 }
 
-/// The clusters that these containers form.
-pub(crate) fn from_containers(containers: &[ContainerSummary]) -> Vec<Cluster> {
-    let mut clusters: BTreeMap<ClusterId, Cluster> = BTreeMap::new();
-    for container in containers {
-        let Some(member) = member(container) else { continue };
-        let cluster = clusters.entry(member.id.clone()).or_insert_with(|| Cluster {
-            id: member.id,
-            network: member.network,
-            nodes: Vec::new(),
-        });
-        cluster.nodes.push(node(container, member.role, &cluster.network));
+/// The clusters that these containers form, and the containers that are not on the network of the cluster of which they
+/// say to be nodes. The labels are those that are believed.
+pub(crate) fn from_containers(containers: &[ContainerSummary]) -> (Vec<Cluster>, Vec<Rejection>) {
+    let mut members: BTreeMap<ClusterId, Vec<(&ContainerSummary, Member)>> = BTreeMap::new();
+    let mut rejections = Vec::new();
+    for container in containers.iter().filter(|container| !is_gate(container)) {
+        match Member::of(container) {
+            Some(member) if member.is_named_well() => {
+                members.entry(member.id.clone()).or_default().push((container, member));
+            }
+            Some(member) => rejections.push(rejection(container, &member, Reason::ClusterName)),
+            None => {}
+        }
     }
-    let mut clusters: Vec<Cluster> = clusters.into_values().collect();
-    for cluster in &mut clusters {
-        sort(&mut cluster.nodes);
+    let mut clusters = Vec::new();
+    for (id, members) in members {
+        let network = network_of(&members);
+        let mut nodes = Vec::new();
+        for (container, member) in members {
+            if endpoint(container, &network).is_some() {
+                nodes.push(node(container, member.role, &network));
+            } else {
+                rejections.push(rejection(container, &member, Reason::Network { network: network.clone() }));
+            }
+        }
+        sort(&mut nodes);
+        clusters.push(Cluster { id, network, nodes });
     }
     clusters.sort_by(|a, b| natural::compare(&a.id.name, &b.id.name).then(a.id.cmp(&b.id)));
-    clusters
+    (clusters, rejections)
+}
+
+/// The network of a cluster: that of its oldest server. So no container that comes later moves it elsewhere. One that is
+/// not on the network that it was made for does not count, unless none is.
+fn network_of(members: &[(&ContainerSummary, Member)]) -> String {
+    let age = |(container, member): &&(&ContainerSummary, Member)| {
+        let is_away = endpoint(container, &member.network).is_none();
+        (member.role, is_away, container.created, name(container))
+    };
+    members.iter().min_by_key(age).map(|(_, member)| member.network.clone()).unwrap_or_default()
+}
+
+fn rejection(container: &ContainerSummary, member: &Member, reason: Reason) -> Rejection {
+    Rejection { container: name(container), claim: Claim::Node, cluster: Some(member.id.clone()), reason }
 }
 
 /// The cluster that a plain network stands for.
@@ -122,60 +177,6 @@ fn running_on<'a>(
     running.filter_map(move |container| Some((container, endpoint(container, network)?)))
 }
 
-/// A container's part in a cluster.
-struct Member {
-    id: ClusterId,
-    network: String,
-    role: Role,
-}
-
-fn member(container: &ContainerSummary) -> Option<Member> {
-    if is_gate(container) {
-        return None;
-    }
-    k3d(container).or_else(|| kind(container)).or_else(|| minikube(container))
-}
-
-fn k3d(container: &ContainerSummary) -> Option<Member> {
-    let name = label(container, "k3d.cluster")?;
-    let role = match label(container, "k3d.role")? {
-        "server" => Role::Server,
-        "agent" => Role::Agent,
-        _ => return None,
-    };
-    let network = label(container, "k3d.cluster.network").or_else(|| first_network(container))?;
-    Some(Member::new(Provider::K3d, name, network, role))
-}
-
-fn kind(container: &ContainerSummary) -> Option<Member> {
-    let name = label(container, "io.x-k8s.kind.cluster")?;
-    let role = match label(container, "io.x-k8s.kind.role")? {
-        "control-plane" => Role::Server,
-        "worker" => Role::Agent,
-        _ => return None,
-    };
-    Some(Member::new(Provider::Kind, name, first_network(container)?, role))
-}
-
-/// minikube labels a node with its own name only. Its first node, which has the control plane, is called like the
-/// profile, and so is the network; the role label is empty.
-fn minikube(container: &ContainerSummary) -> Option<Member> {
-    if label(container, "created_by.minikube.sigs.k8s.io")? != "true" {
-        return None;
-    }
-    let network = first_network(container)?;
-    let first = label(container, "name.minikube.sigs.k8s.io") == Some(network);
-    let server = first || label(container, "role.minikube.sigs.k8s.io") == Some("control-plane");
-    Some(Member::new(Provider::Minikube, network, network, if server { Role::Server } else { Role::Agent }))
-}
-
-impl Member {
-    fn new(provider: Provider, name: &str, network: &str, role: Role) -> Self {
-        let id = ClusterId { provider, name: name.to_owned() };
-        Self { id, network: network.to_owned(), role }
-    }
-}
-
 fn node(container: &ContainerSummary, role: Role, network: &str) -> Node {
     let state = match container.state {
         Some(State::RUNNING) => NodeState::Running,
@@ -197,12 +198,12 @@ pub(crate) fn name(container: &ContainerSummary) -> String {
     names.find(|name| !name.contains('/')).unwrap_or_default().to_owned()
 }
 
-/// Whether a container is a gate.
+/// Whether a container is a gate, by the labels that are believed.
 pub(crate) fn is_gate(container: &ContainerSummary) -> bool {
     label(container, labels::CLUSTER).is_some()
 }
 
-fn label<'a>(container: &'a ContainerSummary, key: &str) -> Option<&'a str> {
+pub(crate) fn label<'a>(container: &'a ContainerSummary, key: &str) -> Option<&'a str> {
     container.labels.as_ref()?.get(key).map(String::as_str)
 }
 
@@ -212,14 +213,6 @@ fn networks(container: &ContainerSummary) -> Option<&HashMap<String, EndpointSet
 
 fn endpoint<'a>(container: &'a ContainerSummary, network: &str) -> Option<&'a EndpointSettings> {
     networks(container)?.get(network)
-}
-
-/// The network that a container was made with, not one that it was connected to later.
-fn first_network(container: &ContainerSummary) -> Option<&str> {
-    let networks = networks(container)?;
-    let first = container.host_config.as_ref().and_then(|config| config.network_mode.as_ref());
-    let first = first.filter(|network| networks.contains_key(*network));
-    first.or_else(|| networks.keys().min()).map(String::as_str)
 }
 
 fn address(endpoint: &EndpointSettings) -> Option<IpAddr> {

@@ -4,10 +4,8 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-};
+use bollard::models::{ContainerCreateBody, ContainerSummary, HostConfig, NetworkCreateRequest};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, ListNetworksOptionsBuilder};
 
 use crate::call::{self, CHANGE, Call, QUESTION, is_missing};
 use crate::clusters;
@@ -78,10 +76,11 @@ impl Engine {
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
+    /// The label of a demonstration has to be a container's own, so that no image has its containers removed.
     async fn demo_containers(&self, demo: &str) -> Result<Vec<String>, call::Error> {
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&made_by(demo)).build();
-        let listed = Call::new("list containers", "", QUESTION).make(self.docker.list_containers(Some(options)));
-        Ok(listed.await?.iter().map(clusters::name).collect())
+        let containers = self.containers(true).await?;
+        let is_part = |container: &&ContainerSummary| clusters::label(container, labels::DEMO) == Some(demo);
+        Ok(containers.iter().filter(is_part).map(clusters::name).collect())
     }
 
     async fn demo_networks(&self, demo: &str) -> Result<Vec<String>, call::Error> {

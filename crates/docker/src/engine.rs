@@ -15,6 +15,7 @@ pub use machine::{Machine, NoHost};
 
 use crate::endpoint::{self, Endpoint};
 use crate::settings::{self, Contexts, Settings};
+use crate::trust::Images;
 
 /// How long an engine may take to answer the first question. Docker Desktop and ssh take seconds to wake up.
 const GREETING: Duration = Duration::from_secs(15);
@@ -26,6 +27,7 @@ const CLIENT_LIMIT: u64 = 24 * 60 * 60;
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) docker: Docker,
+    pub(crate) images: Images,
     endpoint: Endpoint,
 }
 
@@ -137,7 +139,7 @@ impl Engine {
         }
         let docker = client(&endpoint)?;
         match tokio::time::timeout(GREETING, docker.ping()).await {
-            Ok(Ok(_)) => Ok(Self { docker, endpoint }),
+            Ok(Ok(_)) => Ok(Self { docker, images: Images::default(), endpoint }),
             Ok(Err(error)) => Err(classify(endpoint, error)),
             Err(_) => Err(Error::Silent { endpoint }),
         }

@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    RestartContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use futures_util::future::try_join_all;
 use portgate_core::cluster::ClusterId;
@@ -28,12 +28,15 @@ pub use logs::{LogChunk, LogOptions, Output};
 pub use spec::GateSpec;
 pub use state::{Error as StateError, state_path};
 pub use sweep::{Error as SweepError, SweepSpec};
+pub use volume::GateVolume;
+
+pub(crate) use container::from_inspection;
 
 use neighbour::InterfaceSettings;
 
 use crate::call::{self, CHANGE, Call, QUESTION, is_conflict, is_missing};
 use crate::engine::Engine;
-use crate::{clusters, labels};
+use crate::labels;
 
 /// Why a gate's container could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +85,8 @@ impl Error {
 }
 
 impl Engine {
-    /// The gates of one cluster or of all, running or not, in the order of their creation.
+    /// The gates of one cluster or of all, running or not, in the order of their creation. A container that has a gate's
+    /// labels and is no gate is left out.
     pub async fn gates(&self, cluster: Option<&ClusterId>) -> Result<Vec<GateContainer>, call::Error> {
         let wanted = match cluster {
             Some(id) => {
@@ -93,20 +97,11 @@ impl Engine {
         let filters = HashMap::from([("label", wanted)]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let listed = Call::new("list gates", "", QUESTION).make(self.docker.list_containers(Some(options))).await?;
-        let gates = listed.iter().map(|container| self.gate(clusters::name(container)));
-        let mut gates: Vec<GateContainer> = try_join_all(gates).await?.into_iter().flatten().collect();
+        let gates = listed.iter().filter_map(|container| container.id.as_deref()).map(|id| self.gate(id));
+        let gates = try_join_all(gates).await?.into_iter().flatten();
+        let mut gates: Vec<GateContainer> = gates.filter_map(Result::ok).collect();
         gates.sort_by(|a, b| a.created.cmp(&b.created).then_with(|| a.name.cmp(&b.name)));
         Ok(gates)
-    }
-
-    /// None where it is gone meanwhile, or is no gate that this version understands.
-    async fn gate(&self, name: String) -> Result<Option<GateContainer>, call::Error> {
-        let inspection = self.docker.inspect_container(&name, None::<InspectContainerOptions>);
-        match Call::new("inspect container", &name, QUESTION).make(inspection).await {
-            Ok(found) => Ok(container::from_inspection(found)),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Makes a gate's container, which does not run yet. Its image and volume and the cluster's network must be there,

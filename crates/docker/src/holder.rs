@@ -10,7 +10,7 @@ use crate::{call, clusters, published};
 impl Engine {
     /// The name of a running container that publishes a port where `local` would listen.
     pub async fn publisher_of(&self, local: &Local) -> Result<Option<String>, call::Error> {
-        Ok(publisher(&self.containers(false).await?, local))
+        Ok(publisher(&self.listed(false).await?, local))
     }
 }
 

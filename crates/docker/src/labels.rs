@@ -1,6 +1,7 @@
-//! The labels by which portgate knows what it made.
+//! The labels that portgate gives what it makes. That something carries them is not enough to believe it: see
+//! [`crate::trust`].
 
-/// On a gate: its cluster's name. A container with this label is a gate, and never a node.
+/// On a gate: its cluster's name. A gate is never a node.
 pub const CLUSTER: &str = "dev.portgate.cluster";
 
 /// On a gate: its cluster's provider.

@@ -19,4 +19,5 @@ pub mod labels;
 mod natural;
 mod published;
 pub mod settings;
+pub mod trust;
 pub mod watch;

@@ -1,6 +1,6 @@
 //! Following a cluster: a fresh look at it whenever the engine reports a change, and no polling.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::bridge::Network;
 use crate::call::{self, Call, FOREVER};
 use crate::clusters;
 use crate::engine::Engine;
+use crate::trust::{Believed, Reason, Rejection};
 
 /// After what a cluster may look different: these actions of containers and networks.
 const ACTIONS: [&str; 9] = ["connect", "create", "destroy", "die", "disconnect", "pause", "rename", "start", "unpause"];
@@ -34,13 +35,17 @@ const SETTLING: [Duration; 2] = [Duration::from_millis(50), Duration::from_milli
 /// in between it tells too, as it remembers its last 256 events. What is told twice costs one look.
 const OVERLAP: Duration = Duration::from_secs(2);
 
+/// For how long the engine may list a container as running that has ended. It is some milliseconds.
+const STALE: Duration = Duration::from_secs(2);
+
 /// How soon an engine that is away is tried again: at first, and at last.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// What the engine knows about a cluster at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sight {
-    /// The cluster; none if it has no node any more, running or not, or for [`Provider::Network`] if the network is gone.
+    /// The cluster; none if no container is a part of it any more, running or not, or for [`Provider::Network`] if the
+    /// network is gone.
     pub cluster: Option<Cluster>,
     /// The running containers on the network, gates excepted, and their addresses there, IPv4 first.
     pub containers: BTreeMap<String, Vec<IpAddr>>,
@@ -55,8 +60,7 @@ pub struct Watch {
     network: String,
     /// None before the first look, and after they have ended.
     events: Option<Events>,
-    /// The ids of containers that have ended. For a moment the engine still lists them as running.
-    ended: BTreeSet<String>,
+    ended: Ended,
     next_look: NextLook,
     seen: Option<Sight>,
     /// Whether it was said that the engine is away.
@@ -97,7 +101,7 @@ impl Engine {
             cluster: cluster.clone(),
             network: network.to_owned(),
             events: None,
-            ended: BTreeSet::new(),
+            ended: Ended::default(),
             next_look: NextLook::AfterBurst,
             seen: None,
             away: false,
@@ -145,8 +149,8 @@ impl Watch {
         if let Some(events) = &mut self.events {
             match wait(events, &mut self.ended, &mut self.next_look).await {
                 Ok(()) => {}
-                Err(Ended::Quietly) => self.hang_up(),
-                Err(Ended::Broken(error)) => return Err(Call::new("follow events", "", FOREVER).failure(error)),
+                Err(Break::Quiet) => self.hang_up(),
+                Err(Break::Failure(error)) => return Err(Call::new("follow events", "", FOREVER).failure(error)),
             }
         }
         if self.events.is_none() {
@@ -154,26 +158,24 @@ impl Watch {
             self.events = Some(self.engine.events());
             self.next_look = NextLook::AfterBurst;
         }
-        let answers = tokio::try_join!(self.engine.containers(true), self.engine.network(&self.network));
-        let (mut listed, network) = answers?;
-        for container in &mut listed {
-            if container.id.as_ref().is_some_and(|id| self.ended.contains(id)) {
-                container.state = Some(State::EXITED);
-            }
-        }
+        let answers = tokio::try_join!(self.engine.believed(true), self.engine.network(&self.network));
+        let (mut believed, network) = answers?;
+        self.ended.correct(&mut believed.containers, Instant::now());
         self.next_look = self.next_look.and_then(Instant::now());
-        Ok(sight(&self.cluster, &self.network, &listed, network))
+        Ok(sight(&self.cluster, &self.network, &believed, network))
     }
 
-    /// Subscribes to the events anew before the next look, in a while.
+    /// Subscribes to the events again before the next look, in a while. What ended or started meanwhile is not told, so
+    /// what earlier events told is forgotten: the engine lists what there is then.
     fn hang_up(&mut self) {
         self.events = None;
+        self.ended = Ended::default();
         self.backoff.fail(Instant::now());
     }
 }
 
 /// Waits for a reason to look: the end of a burst of events, or the time for another look.
-async fn wait(events: &mut Events, ended: &mut BTreeSet<String>, next_look: &mut NextLook) -> Result<(), Ended> {
+async fn wait(events: &mut Events, ended: &mut Ended, next_look: &mut NextLook) -> Result<(), Break> {
     match *next_look {
         NextLook::AfterBurst => {}
         NextLook::OnEvent => event(events, ended).await?,
@@ -194,28 +196,44 @@ async fn wait(events: &mut Events, ended: &mut BTreeSet<String>, next_look: &mut
 
 /// Waits for an event, and notes the end or the start of a container. Of other events it is enough that they came: the
 /// engine lets only those of interest through.
-async fn event(events: &mut Events, ended: &mut BTreeSet<String>) -> Result<(), Ended> {
+async fn event(events: &mut Events, ended: &mut Ended) -> Result<(), Break> {
     match events.next().await {
         Some(Ok(event)) => {
             let id = event.actor.and_then(|actor| actor.id);
             match (event.action.as_deref(), id) {
-                (Some("die"), Some(id)) => drop(ended.insert(id)),
-                (Some("start" | "destroy"), Some(id)) => drop(ended.remove(&id)),
+                (Some("die"), Some(id)) => drop(ended.0.insert(id, Instant::now())),
+                (Some("start" | "destroy"), Some(id)) => drop(ended.0.remove(&id)),
                 _ => {}
             }
             Ok(())
         }
-        Some(Err(error)) => Err(Ended::Broken(error)),
-        None => Err(Ended::Quietly),
+        Some(Err(error)) => Err(Break::Failure(error)),
+        None => Err(Break::Quiet),
     }
 }
 
 /// Why there are no more events.
-enum Ended {
+enum Break {
     /// As an engine that restarts and a proxy in between may do.
-    Quietly,
+    Quiet,
     /// The connection broke, or the engine refused.
-    Broken(ClientError),
+    Failure(ClientError),
+}
+
+/// The ids of containers that have ended, and when that was told. For a moment the engine still lists them as running.
+#[derive(Debug, Default)]
+struct Ended(BTreeMap<String, Instant>);
+
+impl Ended {
+    /// Corrects what the engine lists about containers that have ended a moment ago.
+    fn correct(&mut self, listed: &mut [ContainerSummary], now: Instant) {
+        self.0.retain(|_, ended| now.saturating_duration_since(*ended) < STALE);
+        for container in listed {
+            if container.id.as_ref().is_some_and(|id| self.0.contains_key(id)) {
+                container.state = Some(State::EXITED);
+            }
+        }
+    }
 }
 
 /// When to try again.
@@ -243,13 +261,29 @@ impl Backoff {
 }
 
 /// What these answers say about a cluster.
-fn sight(id: &ClusterId, network: &str, listed: &[ContainerSummary], found: Option<Network>) -> Sight {
+fn sight(id: &ClusterId, network: &str, believed: &Believed, found: Option<Network>) -> Sight {
+    let listed = &believed.containers;
     let cluster = match id.provider {
         Provider::Network => found.as_ref().map(|_| clusters::on_network(network, listed)),
-        _ => clusters::from_containers(listed).into_iter().find(|cluster| cluster.id == *id),
+        _ => {
+            let known = clusters::from_containers(listed).0.into_iter().find(|cluster| cluster.id == *id);
+            known.or_else(|| may_exist(id, believed).then(|| without_nodes(id, network)))
+        }
     };
     let containers = clusters::addresses_on(network, listed);
     Sight { cluster, containers, bridge: found.and_then(|network| network.bridge) }
+}
+
+/// Whether a container may be a node of this cluster, which cannot be told as its image is gone. Such a cluster does not
+/// count as deleted.
+fn may_exist(id: &ClusterId, believed: &Believed) -> bool {
+    let is_unknown =
+        |rejection: &Rejection| rejection.reason == Reason::ImageGone && rejection.cluster.as_ref() == Some(id);
+    believed.rejections.iter().any(is_unknown)
+}
+
+fn without_nodes(id: &ClusterId, network: &str) -> Cluster {
+    Cluster { id: id.clone(), network: network.to_owned(), nodes: Vec::new() }
 }
 
 #[cfg(test)]
@@ -260,7 +294,8 @@ mod tests {
 
     fn seen(provider: Provider, containers: &str, network: bool) -> Sight {
         let id = ClusterId { provider, name: "my".to_owned() };
-        let listed: Vec<ContainerSummary> = serde_json::from_str(containers).unwrap();
+        let containers = serde_json::from_str(containers).unwrap();
+        let listed = Believed { containers, rejections: Vec::new() };
         let network = network.then(|| Network { bridge: Some("br-my".to_owned()) });
         sight(&id, "my", &listed, network)
     }
@@ -307,7 +342,7 @@ mod tests {
         let burst = futures_util::stream::iter(std::iter::repeat_n((), 3)).map(|()| Ok(EventMessage::default()));
         let mut events: Events = Box::pin(burst.chain(futures_util::stream::pending()));
         let mut next_look = NextLook::OnEvent;
-        let mut ended = BTreeSet::new();
+        let mut ended = Ended::default();
         assert!(wait(&mut events, &mut ended, &mut next_look).await.is_ok());
         assert_eq!(start.elapsed(), LULL);
         assert!(timeout(Duration::from_hours(24), event(&mut events, &mut ended)).await.is_err());
@@ -320,12 +355,47 @@ mod tests {
             Ok(EventMessage { action: Some(action.to_owned()), actor: Some(actor), ..EventMessage::default() })
         });
         let mut events: Events = Box::pin(futures_util::stream::iter(told));
-        let mut ended = BTreeSet::new();
+        let mut ended = Ended::default();
         let mut known = Vec::new();
         while event(&mut events, &mut ended).await.is_ok() {
-            known.push(ended.len());
+            known.push(ended.0.len());
         }
         assert_eq!(known, [1, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn what_ended_is_listed_as_running_for_a_moment_only() {
+        let running = || ContainerSummary {
+            id: Some("0123".to_owned()),
+            state: Some(State::RUNNING),
+            ..ContainerSummary::default()
+        };
+        let now = Instant::now();
+        let mut ended = Ended([("0123".to_owned(), now)].into());
+        let mut state = |now| {
+            let mut listed = [running()];
+            ended.correct(&mut listed, now);
+            listed[0].state
+        };
+        assert_eq!(state(now), Some(State::EXITED));
+        assert_eq!(state(now + STALE), Some(State::RUNNING));
+    }
+
+    #[test]
+    fn a_cluster_whose_nodes_cannot_be_told_is_not_deleted() {
+        let id = ClusterId { provider: Provider::K3d, name: "my".to_owned() };
+        let rejected = |reason| Believed {
+            containers: Vec::new(),
+            rejections: vec![Rejection {
+                container: "node".to_owned(),
+                claim: crate::trust::Claim::Node,
+                cluster: Some(id.clone()),
+                reason,
+            }],
+        };
+        let nodes = |believed| sight(&id, "my", &believed, None).cluster.map(|cluster| cluster.nodes.len());
+        assert_eq!(nodes(rejected(Reason::ImageGone)), Some(0));
+        assert_eq!(nodes(rejected(Reason::ImageLabel { label: "k3d.cluster" })), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -336,7 +406,7 @@ mod tests {
             Some((Ok(EventMessage::default()), ()))
         });
         let mut events: Events = Box::pin(flood);
-        assert!(wait(&mut events, &mut BTreeSet::new(), &mut NextLook::OnEvent).await.is_ok());
+        assert!(wait(&mut events, &mut Ended::default(), &mut NextLook::OnEvent).await.is_ok());
         assert!(start.elapsed() <= BURST + LULL);
     }
 }

@@ -10,6 +10,7 @@ use hyper::{HeaderMap, StatusCode};
 use crate::answer::{self, Answer};
 use crate::connections::Connection;
 use crate::discovery;
+use crate::hostile::Hostility;
 use crate::list;
 use crate::options::Query;
 use crate::portforward::{self, Session};
@@ -33,7 +34,19 @@ pub(crate) async fn answer(shared: &Arc<Shared>, peer: &Peer, request: Request<I
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
+    if let Some(how) = hostility(shared, &request)
+        && let Some(answer) = how.answer().await
+    {
+        return answer;
+    }
     decide(shared, peer, request).unwrap_or_else(|status| answer::failure(&status))
+}
+
+/// How the server is hostile to a request, if it is.
+fn hostility(shared: &Shared, request: &Request<Incoming>) -> Option<Hostility> {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let target = Target::parse(request.method(), request.uri().path(), query.watch).ok()?;
+    shared.faults.hostility(&target)
 }
 
 fn decide(shared: &Arc<Shared>, peer: &Peer, request: Request<Incoming>) -> Result<Answer, Status> {

@@ -103,6 +103,7 @@ fn query(wanted: &Kubeconfig) -> Result<String, serde_json::Error> {
 mod tests {
     use super::*;
     use crate::fault::Failure;
+    use crate::hostile::{Hostility, Stage};
     use crate::request::Requests;
     use crate::resource::Verb;
     use serde_json::json;
@@ -117,6 +118,8 @@ mod tests {
             Command::Fault(Fault::Answer { requests, failure: Failure::Gone, times: Some(2) }),
             Command::Fault(Fault::Transports(crate::Transports::default())),
             Command::Fault(Fault::KillConnections),
+            Command::Fault(Fault::Hostile { requests: Requests::all(), how: Hostility::Stall(Stage::Body) }),
+            Command::Fault(Fault::Hostile { requests: Requests::all(), how: Hostility::EndlessObjects { name: 7 } }),
             Command::Kubeconfig(kubeconfig),
             Command::Counters,
         ];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Transports};
+use crate::hostile::Hostility;
 use crate::request::{Attributes, Requests, Target};
 use crate::status::Status;
 
@@ -47,6 +48,13 @@ pub enum Fault {
         /// How many of them; `None`: all.
         times: Option<u32>,
     },
+    /// Requests get what only a hostile server sends.
+    Hostile {
+        /// Which ones.
+        requests: Requests,
+        /// What.
+        how: Hostility,
+    },
     /// The user is not allowed to make requests, as RBAC would have it.
     Forbid {
         /// Which ones.
@@ -61,7 +69,7 @@ pub enum Fault {
     Transports(Transports),
     /// The history is forgotten, so that a watch of an older revision gets 410.
     Compact,
-    /// Requests neither fail nor are they forbidden or late.
+    /// Requests neither fail nor are they forbidden or late, and the server is honest.
     Mend,
 }
 
@@ -94,6 +102,7 @@ struct State {
     delay: Duration,
     answers: Vec<Planned>,
     forbidden: Vec<Requests>,
+    hostile: Vec<(Requests, Hostility)>,
     token: Option<String>,
     transports: Transports,
 }
@@ -111,6 +120,7 @@ impl Faults {
             delay: Duration::ZERO,
             answers: Vec::new(),
             forbidden: Vec::new(),
+            hostile: Vec::new(),
             token: config.authentication.token.clone(),
             transports: config.transports,
         }))
@@ -150,11 +160,30 @@ impl Faults {
         self.state().forbidden.iter().any(|requests| requests.cover_objects(request))
     }
 
+    pub(crate) fn be_hostile(&self, requests: Requests, how: Hostility) {
+        self.state().hostile.push((requests, how));
+    }
+
+    /// How the server is hostile to this request, if it is.
+    pub(crate) fn hostility(&self, target: &Target) -> Option<Hostility> {
+        let state = self.state();
+        let mut newest = state.hostile.iter().rev();
+        newest.find(|(requests, _)| requests.cover(target)).map(|(_, how)| how.clone())
+    }
+
+    /// How the server is hostile to every new connection, if it is.
+    pub(crate) fn hostility_to_connections(&self) -> Option<Hostility> {
+        let state = self.state();
+        let mut newest = state.hostile.iter().rev();
+        newest.find(|(_, how)| how.is_of_connections()).map(|(_, how)| how.clone())
+    }
+
     pub(crate) fn mend(&self) {
         let mut state = self.state();
         state.delay = Duration::ZERO;
         state.answers.clear();
         state.forbidden.clear();
+        state.hostile.clear();
     }
 
     pub(crate) fn set_token(&self, token: Option<String>) {

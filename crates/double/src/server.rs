@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Peer};
 use crate::connections::Connection;
+use crate::hostile::{self, Hostility, Stage};
 use crate::shared::Shared;
 
 /// How many connections may wait to be accepted.
@@ -163,6 +164,12 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, connection: Connection
 /// HTTP over TLS, and after that perhaps a port-forward.
 async fn speak(stream: TcpStream, shared: Arc<Shared>, connection: Connection) {
     let _ = stream.set_nodelay(true);
+    let hostility = shared.faults.hostility_to_connections();
+    if hostility == Some(Hostility::Stall(Stage::Connection)) {
+        // That the client leaves is no error.
+        let _ = hostile::listen(stream).await;
+        return;
+    }
     let acceptor = TlsAcceptor::from(Arc::clone(&shared.identity.server));
     let stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
@@ -171,6 +178,10 @@ async fn speak(stream: TcpStream, shared: Arc<Shared>, connection: Connection) {
             return;
         }
     };
+    if let Some(how) = hostility {
+        let _ = how.converse(stream).await;
+        return;
+    }
     let certified = shared.identity.knows(stream.get_ref().1.peer_certificates());
     let peer = Arc::new(Peer { certified, connection, session: Mutex::new(None) });
     let service = service_fn(|request| {

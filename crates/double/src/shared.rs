@@ -96,6 +96,7 @@ impl Shared {
             Fault::Restart { after } => self.order(Order::Restart(after)).await?,
             Fault::Delay { by } => self.faults.set_delay(by),
             Fault::Answer { requests, failure, times } => self.faults.plan(requests, failure, times),
+            Fault::Hostile { requests, how } => self.faults.be_hostile(requests, how),
             Fault::Forbid { requests } => self.faults.forbid(requests),
             Fault::Token { token } => self.faults.set_token(token),
             Fault::Transports(transports) => self.faults.set_transports(transports),

@@ -9,7 +9,7 @@ use portgate_docker::clusters;
 use portgate_docker::engine::{self, Engine};
 use portgate_docker::settings::Settings as EngineSettings;
 use portgate_docker::{call, file};
-use portgate_kube::access::{self, Access, CONTAINER_KUBECONFIGS, port_in};
+use portgate_kube::access::{self, Access, CONTAINER_KUBECONFIGS, ContainerKubeconfig};
 use portgate_kube::settings::Settings as KubeSettings;
 
 /// Where the API server is found.
@@ -142,9 +142,9 @@ async fn by_servers(engine: &Engine, cluster: &Cluster) -> Result<Entry, DoorErr
         for path in CONTAINER_KUBECONFIGS {
             let Some(text) = engine.read_file(&node.name, path).await? else { continue };
             let text = String::from_utf8_lossy(&text).into_owned();
-            let address = address(engine, node, port_in(&text)?).await?;
-            let access = Access::of_container(&node.name, &text, address)?;
-            return Ok(Entry { access, mark: (text, Some(address)) });
+            let kubeconfig = ContainerKubeconfig::read(&node.name, &text)?;
+            let address = address(engine, node, kubeconfig.port()).await?;
+            return Ok(Entry { access: Access::of_container(kubeconfig, address), mark: (text, Some(address)) });
         }
         missing = DoorError::NoKubeconfig { container: node.name.clone() };
     }

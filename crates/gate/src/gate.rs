@@ -1,7 +1,9 @@
 //! What a gate knows, and how events change it.
 
 mod start;
+mod view;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -14,13 +16,14 @@ use portgate_core::cluster::ClusterId;
 use portgate_core::control::{Change, Probe, ProbeResult, Refusal, Request, Response};
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::state::GateState;
-use portgate_core::table::{self, Means, Resolution, Table, View};
+use portgate_core::table::{Forbidden, Means, Resolution, Table};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::informer::{Informer, Told};
 use crate::observer::{Observation, Observer};
 use crate::overlay::{Change as Kernel, Overlay};
+use crate::own::{self, Own};
 use crate::plane::Plane;
 use crate::probe::probe;
 use crate::server::Call;
@@ -42,11 +45,16 @@ pub(crate) struct Gate {
     pub(crate) started_at: Timestamp,
     store: Store,
     pub(crate) state: GateState,
+    /// Why the state file does not hold the state, if it does not.
+    unsaved: Option<String>,
     retired: bool,
     observer: Observer,
     seen: Observation,
     informer: Option<Informer>,
     told: Told,
+    own: Option<Own>,
+    /// The addresses that targets have and are not led to.
+    forbidden: BTreeMap<Local, BTreeMap<IpAddr, Forbidden>>,
     pub(crate) table: Table,
     /// By what means the table's backends are reached.
     means: Means,
@@ -64,6 +72,8 @@ pub(crate) enum Event {
     Observed(Observation),
     /// The Kubernetes API server has told of Services and pods.
     Told(Told),
+    /// The addresses of this machine are others.
+    Readdressed,
     /// Its cluster is gone for good.
     ClusterDeleted,
     /// Something of its worker.
@@ -92,6 +102,7 @@ impl Gate {
         tokio::select! {
             seen = self.observer.next() => seen.map_or(Event::ClusterDeleted, Event::Observed),
             told = told(&mut self.informer) => Event::Told(told),
+            () = own::changed(&mut self.own) => Event::Readdressed,
             event = self.plane.next() => Event::Worker(event),
             change = self.overlay.next() => Event::Kernel(change),
             Some(_) = self.probes.join_next() => Event::Probed,
@@ -107,14 +118,12 @@ impl Gate {
                 self.told = told;
                 self.lead(self.build(&self.state));
             }
+            Event::Readdressed => self.lead(self.build(&self.state)),
             Event::ClusterDeleted => return ControlFlow::Break(()),
             Event::Worker(WorkerEvent::Replaced { exit }) => {
                 tracing::warn!(exit, "the worker ended; another one serves");
             }
-            Event::Worker(WorkerEvent::Refused(Refused { local, message })) => {
-                self.silent.insert(local, message);
-                self.apply();
-            }
+            Event::Worker(WorkerEvent::Refused(refused)) => self.refused(refused),
             Event::Kernel(Kernel::Admitted) => self.apply(),
             Event::Kernel(Kernel::Touched) => self.mend(),
             Event::Probed => {}
@@ -125,6 +134,7 @@ impl Gate {
 
     /// Lets open connections finish, for as long as the limits allow, and takes the rules out of the kernel.
     pub(crate) async fn drain(mut self) {
+        self.save_again();
         let overlay = &mut self.overlay;
         let quiet = async {
             while overlay.is_busy() {
@@ -176,13 +186,6 @@ impl Gate {
         }
     }
 
-    /// The table of a state, by what is known now.
-    fn build(&self, state: &GateState) -> Table {
-        let objects = self.told.over(&state.objects);
-        let view = View { nodes: &self.seen.nodes, seen: &self.seen.addresses, objects: &objects, means: self.means };
-        table::build(&state.mappings, view)
-    }
-
     /// Carries out a request. Breaks if the gate is to end.
     pub(crate) async fn answer(&mut self, Call { request, answer }: Call) -> ControlFlow<()> {
         let ends = matches!(request, Request::Stop);
@@ -194,6 +197,7 @@ impl Gate {
                 // Neither a port that is free again is told, nor every change of the kernel's settings.
                 self.listen_again();
                 self.mend();
+                self.save_again();
                 Ok(Response::Status(self.status(detail).await))
             }
             Request::Change(change) => self.change(change).await,
@@ -209,7 +213,7 @@ impl Gate {
     }
 
     fn done(&self) -> Response {
-        Response::Done { revision: self.state.revision }
+        Response::Done { revision: self.state.revision, unsaved: self.unsaved.clone() }
     }
 
     fn check_revision(&self, revision: u64) -> Result<(), Refusal> {
@@ -224,16 +228,24 @@ impl Gate {
 
     /// Opens what is new, saves, and only then closes what is no longer wanted: where one of these fails, what was new
     /// is closed again and nothing has changed.
+    ///
+    /// A change that opens nothing is made even if it cannot be saved: a port must close on a full disk, too.
     async fn change(&mut self, change: Change) -> Result<Response, Refusal> {
         self.check_revision(change.revision)?;
         let state = self.state.changed(&change);
         self.observer.look_up_new(&state, &mut self.seen).await;
         let table = self.build(&state);
         let mut opened = Vec::new();
-        let outcome = self.open_new(&state, &table, &mut opened).await.and_then(|()| self.save(&state));
-        if let Err(refusal) = outcome {
-            self.plane.close(&opened).await;
-            return Err(refusal);
+        let outcome = self.open_new(&state, &table, &mut opened).await.and_then(|()| match self.save(&state) {
+            Some(message) if !change.open.is_empty() => Err(Refusal::State { message }),
+            unsaved => Ok(unsaved),
+        });
+        match outcome {
+            Ok(unsaved) => self.unsaved = unsaved,
+            Err(refusal) => {
+                self.plane.close(&opened).await;
+                return Err(refusal);
+            }
         }
         self.observer.follow(&state);
         if let Some(informer) = &self.informer {
@@ -256,13 +268,24 @@ impl Gate {
                 opened.push(local.clone());
             }
         }
-        match self.plane.settle().await.pop() {
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.plane.settle().await.into_iter().partition(|refused| opened.contains(&refused.local));
+        for refused in others {
+            self.refused(refused);
+        }
+        match own.into_iter().next() {
             Some(Refused { local, message }) => {
                 let address = SocketAddr::new(UNSPECIFIED, local.port.number());
                 Err(Refusal::Bind { local, address, message })
             }
             None => Ok(()),
         }
+    }
+
+    /// A mapping that was open is not served any more: it is listened for again later.
+    pub(crate) fn refused(&mut self, Refused { local, message }: Refused) {
+        self.silent.insert(local, message);
+        self.apply();
     }
 
     fn listen(&mut self, mapping: &Mapping, resolution: Resolution) -> Result<(), ListenError> {
@@ -272,19 +295,33 @@ impl Gate {
         opened.map_err(|source| ListenError { address: SocketAddr::new(UNSPECIFIED, local.port.number()), source })
     }
 
-    fn save(&self, state: &GateState) -> Result<(), Refusal> {
-        self.store.save(state).map_err(|error| Refusal::State { message: causes::line(&error) })
+    /// Writes the state down, or says why that fails.
+    fn save(&self, state: &GateState) -> Option<String> {
+        let saved = if self.retired { self.store.remove() } else { self.store.save(state) };
+        let message = causes::line(&saved.err()?);
+        if self.unsaved.as_ref() != Some(&message) {
+            tracing::warn!(message, "the state is not saved");
+        }
+        Some(message)
+    }
+
+    /// Writes the state down where that has failed: there may be room by now.
+    fn save_again(&mut self) {
+        if self.unsaved.is_some() {
+            self.unsaved = self.save(&self.state);
+        }
     }
 
     /// Forgets everything: the container is about to be removed, and its state file shall not outlive it.
-    /// Asked again, because the one who asked first was killed before it removed the container, it agrees again.
+    /// Asked again, because the one who asked first was killed before it removed the container, it agrees again. A file
+    /// that cannot be removed does not keep the ports open.
     async fn retire(&mut self, revision: u64) -> Result<Response, Refusal> {
         if self.retired {
             return Ok(self.done());
         }
         self.check_revision(revision)?;
-        self.store.remove().map_err(|error| Refusal::State { message: causes::line(&error) })?;
         self.retired = true;
+        self.unsaved = self.save(&self.state);
         self.state.mappings.clear();
         let gone: Vec<Local> = self.table.keys().cloned().collect();
         self.lead(Table::new());
@@ -306,6 +343,7 @@ impl Gate {
             }
         }
         self.table = table;
+        self.warn_of_forbidden();
         self.silent.retain(&self.table);
         self.apply();
     }

@@ -6,6 +6,7 @@
 
 #[cfg(target_os = "linux")]
 mod admission;
+mod conversation;
 mod gate;
 mod informer;
 mod observer;
@@ -27,7 +28,10 @@ mod streams;
 
 pub mod client;
 pub mod door;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod leftovers;
+pub mod own;
 pub mod paths;
 pub mod probe;
 pub mod worker;

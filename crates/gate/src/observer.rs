@@ -8,6 +8,7 @@ use portgate_core::cluster::ClusterId;
 use portgate_core::mapping::Target;
 use portgate_core::state::{GateState, NodeHost};
 use portgate_core::table::Addresses;
+use portgate_docker::call;
 use portgate_docker::engine::Engine;
 use portgate_docker::settings::Settings as EngineSettings;
 use portgate_docker::watch::{Sight, Watch};
@@ -203,30 +204,41 @@ impl Follower {
     }
 
     async fn next(&mut self) -> Option<Observation> {
-        let deleted = self.gone_since.map(|since| since + DELETED);
-        tokio::select! {
-            seen = self.sight() => Some(seen),
-            () = until(deleted) => None,
+        loop {
+            let deleted = self.gone_since.map(|since| since + DELETED);
+            tokio::select! {
+                seen = self.look() => match self.take(seen) {
+                    Some(seen) => return Some(seen),
+                    None => continue,
+                },
+                () = until(deleted) => return None,
+            }
         }
     }
 
-    async fn sight(&mut self) -> Observation {
+    async fn look(&mut self) -> Result<Sight, call::Error> {
         loop {
-            let Some(watch) = &mut self.watch else {
-                self.connect().await;
-                continue;
-            };
-            match watch.next().await {
-                Ok(sight) => {
-                    self.gone_since = match sight.cluster {
-                        Some(_) => None,
-                        None => self.gone_since.or_else(|| Some(Instant::now())),
-                    };
-                    return observation(sight);
-                }
-                Err(error) => {
-                    tracing::warn!(error = causes::line(&error), "the engine is away; what is known stays");
-                }
+            match &mut self.watch {
+                Some(watch) => return watch.next().await,
+                None => self.connect().await,
+            }
+        }
+    }
+
+    /// What is seen now; none if the engine is away, and with it the knowledge of whether the cluster is still gone.
+    fn take(&mut self, seen: Result<Sight, call::Error>) -> Option<Observation> {
+        match seen {
+            Ok(sight) => {
+                self.gone_since = match sight.cluster {
+                    Some(_) => None,
+                    None => self.gone_since.or_else(|| Some(Instant::now())),
+                };
+                Some(observation(sight))
+            }
+            Err(error) => {
+                self.gone_since = None;
+                tracing::warn!(error = causes::line(&error), "the engine is away; what is known stays");
+                None
             }
         }
     }
@@ -270,4 +282,32 @@ fn hosts(state: &GateState) -> Vec<NodeHost> {
         }
     }
     hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use portgate_core::cluster::Provider;
+
+    use super::*;
+
+    #[test]
+    fn a_cluster_that_was_gone_does_not_count_as_deleted_while_the_engine_is_away() {
+        let mut follower = Follower {
+            settings: EngineSettings::default(),
+            cluster: ClusterId { provider: Provider::K3d, name: "my".to_owned() },
+            network: "k3d-my".to_owned(),
+            watch: None,
+            gone_since: None,
+        };
+        let gone = || Ok(Sight { cluster: None, containers: BTreeMap::new(), bridge: None });
+        assert!(follower.take(gone()).is_some());
+        let since = follower.gone_since;
+        assert!(since.is_some() && follower.take(gone()).is_some());
+        assert_eq!(follower.gone_since, since);
+        let action = call::Action { operation: "follow events", object: String::new() };
+        assert!(follower.take(Err(call::Error::Failed { action, message: "EOF".to_owned() })).is_none());
+        assert_eq!(follower.gone_since, None);
+    }
 }

@@ -37,6 +37,9 @@ pub enum GateError {
     /// The process that relays cannot be started.
     #[error("cannot start the worker")]
     Worker(#[source] io::Error),
+    /// The addresses that no mapping may lead to cannot be found out.
+    #[error("cannot read the addresses of this machine")]
+    Addresses(#[source] io::Error),
     /// The Kubernetes API server of a forward cannot be found.
     #[error(transparent)]
     Door(#[from] DoorError),

@@ -14,6 +14,7 @@ use portgate_core::table::NoBackend;
 use portgate_docker::settings::Settings as EngineSettings;
 use portgate_gate::client::{ClientError, Session, health};
 use portgate_gate::paths::ProcessPaths;
+use portgate_gate::worker::WorkerSettings;
 use portgate_gate::{Ending, GateError, Limits, Place, ProcessPlace, Settings, Store, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -30,19 +31,27 @@ struct Running {
 
 /// Starts a gate with these mappings, on nodes at these hosts.
 async fn gate(mappings: Vec<Mapping>, hosts: &[&str]) -> Running {
+    start(prepared(mappings, hosts)).await
+}
+
+fn prepared(mappings: Vec<Mapping>, hosts: &[&str]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let cluster = ClusterId { provider: Provider::K3d, name: "c".to_owned() };
     let node = |host: &&str| NodeHost { name: format!("node-{host}"), host: (*host).to_owned() };
     let nodes = hosts.iter().map(node).collect();
     Store::new(paths(&directory).state()).save(&GateState::new(cluster, nodes, mappings)).unwrap();
-    start(directory).await
+    directory
 }
 
 async fn start(directory: tempfile::TempDir) -> Running {
+    start_with(directory, None).await
+}
+
+async fn start_with(directory: tempfile::TempDir, worker: Option<WorkerSettings>) -> Running {
     let paths = paths(&directory);
     let (state, socket) = (paths.state(), paths.socket());
     let limits = Limits::default();
-    let task = tokio::spawn(run(Settings { place: place(), state, socket, limits }));
+    let task = tokio::spawn(run(Settings { place: place(), state, socket, limits, worker }));
     let session = Session::connect(&paths.socket(), PATIENCE).await.unwrap();
     Running { directory, task, session }
 }
@@ -66,7 +75,7 @@ impl Running {
     async fn change(&mut self, revision: u64, open: Vec<Mapping>, close: Vec<Local>) -> Result<u64, Refusal> {
         let change = Change { revision, open, close, ..Change::default() };
         match self.session.request(&Request::Change(change)).await {
-            Ok(Response::Done { revision }) => Ok(revision),
+            Ok(Response::Done { revision, .. }) => Ok(revision),
             Err(ClientError::Refused(refusal)) => Err(refusal),
             other => panic!("{other:?}"),
         }
@@ -179,6 +188,26 @@ async fn a_change_is_all_or_nothing() {
     echoes(&blocked).await.unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_mapping_that_a_worker_gives_up_is_told_as_such_and_does_not_stop_another() {
+    let (first, second) = (to(echo().await), to(echo().await));
+    let directory = prepared(vec![first.clone()], &["127.0.0.1"]);
+    let worker = WorkerSettings {
+        program: env!("CARGO_BIN_EXE_portgate-test-worker").into(),
+        arguments: vec!["hostile".to_owned(), "refuses another".to_owned()],
+        identity: None,
+        limits: Limits::default(),
+    };
+    let mut gate = start_with(directory, Some(worker)).await;
+    assert_eq!(gate.change(1, vec![second.clone()], Vec::new()).await, Ok(2), "it is not this one that is refused");
+    let states: Vec<_> =
+        gate.status().await.mappings.into_iter().map(|mapping| (mapping.local, mapping.state)).collect();
+    let message = "not any more".to_owned();
+    assert!(states.contains(&(first.local, MappingState::NotListening { message })), "{states:?}");
+    assert!(states.contains(&(second.local, MappingState::Open)), "{states:?}");
+}
+
 #[tokio::test]
 async fn a_state_that_cannot_be_saved_is_not_served() {
     let wanted = to(echo().await);
@@ -188,6 +217,61 @@ async fn a_state_that_cannot_be_saved_is_not_served() {
     let refused = gate.change(1, vec![wanted.clone()], Vec::new()).await;
     assert!(matches!(refused, Err(Refusal::State { .. })), "{refused:?}");
     assert!(echoes(&wanted).await.is_err());
+}
+
+/// Asks for this, and tells why it was not saved.
+async fn unsaved(gate: &mut Running, request: Request) -> Option<String> {
+    match gate.session.request(&request).await.unwrap() {
+        Response::Done { unsaved, .. } => unsaved,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_port_closes_though_that_cannot_be_saved_and_is_saved_as_soon_as_it_can_be() {
+    let (first, second) = (to(echo().await), to(echo().await));
+    let mut gate = gate(vec![first.clone(), second.clone()], &["127.0.0.1"]).await;
+    let state = paths(&gate.directory).state();
+    let obstacle = state.with_extension("new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let close = |revision, mapping: &Mapping| {
+        Request::Change(Change { revision, close: vec![mapping.local.clone()], ..Change::default() })
+    };
+    let why = unsaved(&mut gate, close(1, &first)).await.unwrap();
+    assert!(why.starts_with("cannot write the state file"), "{why}");
+    assert!(echoes(&first).await.is_err());
+    echoes(&second).await.unwrap();
+    assert_eq!(gate.status().await.revision, 2);
+    assert_eq!(Store::new(state.clone()).load().unwrap().unwrap().revision, 1);
+
+    std::fs::remove_dir(&obstacle).unwrap();
+    gate.status().await;
+    let saved = Store::new(state.clone()).load().unwrap().unwrap();
+    assert_eq!((saved.revision, saved.mappings), (2, vec![second.clone()]));
+    assert_eq!(unsaved(&mut gate, close(2, &second)).await, None);
+}
+
+#[tokio::test]
+async fn what_could_not_be_saved_is_saved_when_the_gate_ends() {
+    let mapping = to(echo().await);
+    let mut gate = gate(vec![mapping.clone()], &["127.0.0.1"]).await;
+    let state = paths(&gate.directory).state();
+    std::fs::create_dir(state.with_extension("new")).unwrap();
+    assert_eq!(gate.change(1, Vec::new(), vec![mapping.local.clone()]).await, Ok(2));
+    std::fs::remove_dir(state.with_extension("new")).unwrap();
+    let _directory = gate.stop().await;
+    assert_eq!(Store::new(state).load().unwrap().unwrap().revision, 2);
+}
+
+#[tokio::test]
+async fn a_gate_retires_though_its_state_file_stays() {
+    let mapping = to(echo().await);
+    let mut gate = gate(vec![mapping.clone()], &["127.0.0.1"]).await;
+    let state = paths(&gate.directory).state();
+    std::fs::remove_file(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    assert!(unsaved(&mut gate, Request::Retire { revision: 1 }).await.is_some());
+    assert!(echoes(&mapping).await.is_err());
 }
 
 #[tokio::test]
@@ -243,6 +327,6 @@ async fn a_gate_without_a_state_file_does_not_start() {
     let directory = tempfile::tempdir().unwrap();
     let paths = paths(&directory);
     let (state, socket) = (paths.state(), paths.socket());
-    let settings = Settings { place: place(), state, socket, limits: Limits::default() };
+    let settings = Settings { place: place(), state, socket, limits: Limits::default(), worker: None };
     assert!(matches!(run(settings).await, Err(GateError::NoState(_))));
 }

@@ -80,7 +80,7 @@ fn deletion(entry: &Entry) -> Message {
 }
 
 /// `None` for what is not TCP or UDP over IPv4.
-fn decoded(answer: &[u8]) -> Option<Entry> {
+pub(crate) fn decoded(answer: &[u8]) -> Option<Entry> {
     let attributes = OpGetDo::decode_request(answer).1;
     let original = attributes.get_tuple_orig().ok()?;
     let protocol = protocol_of(original.get_tuple_proto().ok()?.get_proto_num().ok()?)?;

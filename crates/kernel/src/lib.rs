@@ -5,6 +5,7 @@
 //! ([`ruleset`], [`elements`], [`plan`]); all of it is spoken by netlink, without any program of the system.
 #![cfg(target_os = "linux")]
 
+mod addresses;
 mod conntrack;
 mod counters;
 mod datapath;
@@ -12,6 +13,8 @@ pub mod elements;
 mod encode;
 mod entry;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod identity;
 mod interface;
@@ -28,6 +31,7 @@ mod statement;
 mod table;
 mod watch;
 
+pub use addresses::AddressWatch;
 pub use datapath::{Datapath, clean};
 pub use error::Error;
 pub use identity::{Identity, Place};

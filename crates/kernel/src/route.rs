@@ -142,13 +142,7 @@ impl Routes {
         let mut body = Vec::new();
         drop(rt_route::OpGetrouteDump::encode_request(&mut body, &header(0)));
         let ours = |answer: &[u8]| {
-            let route = rt_route::OpNewrouteDo::decode_request(answer).1;
-            let IpAddr::V4(to) = route.get_dst().ok()? else { return None };
-            let via = match route.get_gateway() {
-                Ok(IpAddr::V4(via)) => via,
-                _ => Ipv4Addr::UNSPECIFIED,
-            };
-            let mark = route.get_table().ok().filter(|table| marks.contains(table))?;
+            let (mark, (to, via)) = decoded(answer).filter(|(table, _)| marks.contains(table))?;
             Some(((mark, to), via))
         };
         let message = Message { operation: "list routes", kind: GET_ROUTE, flags: 0, body };
@@ -204,6 +198,17 @@ fn rule(operation: &'static str, kind: u16, flags: i32, mark: u32) -> Message {
     let rule = rule.push_fwmark(mark).push_fwmask(u32::MAX);
     drop(rule.push_table(mark).push_protocol(MADE_BY_PORTGATE));
     Message { operation, kind, flags, body }
+}
+
+/// A route's table, its destination and its gateway; `None` for what is not IPv4.
+pub(crate) fn decoded(answer: &[u8]) -> Option<(u32, (Ipv4Addr, Ipv4Addr))> {
+    let route = rt_route::OpNewrouteDo::decode_request(answer).1;
+    let IpAddr::V4(to) = route.get_dst().ok()? else { return None };
+    let via = match route.get_gateway() {
+        Ok(IpAddr::V4(via)) => via,
+        _ => Ipv4Addr::UNSPECIFIED,
+    };
+    Some((route.get_table().ok()?, (to, via)))
 }
 
 fn header(prefix: u8) -> rt_route::Rtmsg {

@@ -21,6 +21,9 @@ const HEADER: usize = Nlmsghdr::len();
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
+/// `MAX_ERRNO` of linux/err.h. rustix panics on a larger number, if it checks.
+const MAX_ERRNO: i32 = 4095;
+
 /// How often a dump is begun again because others changed what is dumped.
 const DUMP_ATTEMPTS: usize = 10;
 
@@ -205,23 +208,24 @@ struct Answers<T> {
     interrupted: bool,
 }
 
-struct Part<'a> {
+pub(crate) struct Part<'a> {
     header: Nlmsghdr,
-    body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 impl Part<'_> {
     /// What an `NLMSG_ERROR` or `NLMSG_DONE` says: a negative error number first, 0 for success.
-    fn outcome(&self) -> Result<(), Errno> {
-        match self.body.first_chunk().copied().map_or(0, i32::from_ne_bytes) {
+    pub(crate) fn outcome(&self) -> Result<(), Errno> {
+        match self.body.first_chunk().copied().map_or(0, i32::from_ne_bytes).saturating_neg() {
             0 => Ok(()),
-            code => Err(Errno::from_raw_os_error(code.saturating_neg())),
+            code @ 1..=MAX_ERRNO => Err(Errno::from_raw_os_error(code)),
+            _ => Err(Errno::BADMSG),
         }
     }
 }
 
 /// The messages in what was received at once.
-fn parts(mut received: &[u8]) -> impl Iterator<Item = Part<'_>> {
+pub(crate) fn parts(mut received: &[u8]) -> impl Iterator<Item = Part<'_>> {
     std::iter::from_fn(move || {
         let header = Nlmsghdr::new_from_slice(received.get(..HEADER)?)?;
         let length = header.len as usize;

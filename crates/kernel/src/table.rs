@@ -161,8 +161,7 @@ impl TableSocket {
     pub(crate) fn shape(&mut self) -> Result<Option<Shape>, Refused> {
         let Some(table) = self.get()? else { return Ok(None) };
         let rules = self.rules()?;
-        let attributes = OpNewtableDo::decode_request(&table).1;
-        let (handle, uses) = (attributes.get_handle().unwrap_or_default(), attributes.get_use().unwrap_or_default());
+        let (handle, uses) = handle_and_uses(&table);
         Ok(Some(Shape { handle, uses, rules }))
     }
 
@@ -332,7 +331,13 @@ fn push_element<Prev: Pusher>(
     .end_nested()
 }
 
-fn counted(answer: &[u8]) -> Option<Vec<(Vec<u8>, Count)>> {
+/// A table's handle, and how many chains, sets and rules it has.
+pub(crate) fn handle_and_uses(answer: &[u8]) -> (u64, u32) {
+    let table = OpNewtableDo::decode_request(answer).1;
+    (table.get_handle().unwrap_or_default(), table.get_use().unwrap_or_default())
+}
+
+pub(crate) fn counted(answer: &[u8]) -> Option<Vec<(Vec<u8>, Count)>> {
     let elements = OpNewsetelemDo::decode_request(answer).1.get_elements().ok()?;
     let counted = elements.get_elem().filter_map(|element| {
         let key = element.get_key().ok()?.get_value().ok()?.to_vec();

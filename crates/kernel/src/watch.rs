@@ -52,7 +52,7 @@ impl Watch {
     }
 }
 
-async fn notice(socket: &AsyncFd<OwnedFd>) -> io::Result<()> {
+pub(crate) async fn notice(socket: &AsyncFd<OwnedFd>) -> io::Result<()> {
     loop {
         if socket.async_io(Interest::READABLE, |fd| drain(fd).map_err(io::Error::from)).await? {
             return Ok(());

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use kube::Config;
 use kube::config::Kubeconfig;
 
-pub use container::{CONTAINER_KUBECONFIGS, port_in};
-pub use error::Error;
+pub use container::{CONTAINER_KUBECONFIGS, ContainerKubeconfig};
+pub use error::{Error, Unfit};
 
 use crate::settings::{PodSettings, Settings};
 
@@ -64,7 +64,7 @@ pub struct Access {
 enum Origin {
     /// Files, with the context pinned that was chosen at first.
     User(Settings),
-    Container(Arc<Kubeconfig>),
+    Container(Arc<ContainerKubeconfig>),
     Pod(PodSettings),
 }
 
@@ -111,14 +111,14 @@ impl Access {
     }
 
     /// The access that a server container's admin kubeconfig gives, by way of `address`: the node's own, or that of its
-    /// published API port.
-    ///
-    /// No certificate needs to have that address in it, so the server has to prove to be `kubernetes`: those of k3s and
-    /// of kubeadm (kind, minikube) all have this name among their alternative names.
-    pub fn of_container(container: &str, kubeconfig: &str, address: SocketAddr) -> Result<Self, Error> {
-        let (kubeconfig, server, namespace) = container::read(kubeconfig, address)?;
-        let source = Source::Container { name: container.to_owned() };
-        Ok(Self { source, server, namespace, origin: Origin::Container(Arc::new(kubeconfig)) })
+    /// published API port. Nothing is sent to any other.
+    pub fn of_container(kubeconfig: ContainerKubeconfig, address: SocketAddr) -> Self {
+        Self {
+            source: Source::Container { name: kubeconfig.container().to_owned() },
+            server: container::server(address),
+            namespace: kubeconfig.namespace.clone(),
+            origin: Origin::Container(Arc::new(kubeconfig)),
+        }
     }
 
     fn of_pod(settings: &PodSettings) -> Self {
@@ -149,10 +149,11 @@ impl Access {
     pub(crate) fn read(&self) -> Result<(Self, Config), Error> {
         let (access, config) = match &self.origin {
             Origin::User(settings) => Self::look(settings)?,
-            Origin::Container(kubeconfig) => (self.clone(), self.config(Kubeconfig::clone(kubeconfig))?),
+            Origin::Container(container) => (self.clone(), self.config(container.kubeconfig(&self.server))?),
             Origin::Pod(settings) => (self.clone(), pod::config(settings)?),
         };
-        Ok((access, kubeconfig::with_token(config)?))
+        let config = kubeconfig::with_token(config, &access.source)?;
+        Ok((access, config))
     }
 
     /// What a client needs for the current context.

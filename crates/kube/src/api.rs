@@ -1,37 +1,44 @@
 //! An API server that is asked.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{AsyncBufReadExt, Stream, StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt};
 use http::Request;
 use kube::Client;
 use portgate_core::kubernetes::{Kind, ObjectKey, Objects};
+use portgate_core::limits::{
+    API_ANSWER, API_KEPT, API_LIST, API_LISTING, API_OBJECT, API_OBJECTS, API_PAGE, API_PAGES, Limit,
+};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use crate::access::{self, Access};
-use crate::error::{Call, Cause, Error, Verb};
+use crate::answer::{self, AT_ONCE, Failed, Lines, Turn, Turns};
+use crate::error::{Call, Error, Verb};
 use crate::known::Known;
-use crate::objects::{self, Object, Page};
+use crate::objects::{self, Object, Page, Unread};
 use crate::resource::{By, Resource, Selection};
 use crate::session::Session;
 
-/// How long an answer may take, or the part of one that has to be there before anything can be done.
-const ANSWER: Duration = Duration::from_secs(10);
-
-/// How many questions are asked at a time.
-const AT_ONCE: usize = 8;
-
-/// The lines of an answer that goes on for long.
-pub(crate) type Lines = Pin<Box<dyn Stream<Item = io::Result<String>> + Send>>;
-
 /// How a page of a selection is asked for, the first or that of this token.
 type PageRequest = fn(&Selection, Option<String>) -> Result<Request<Vec<u8>>, kube::core::request::Error>;
+
+/// How a page is read.
+type ReadPage = fn(Resource, &[u8]) -> Result<Page, Unread>;
+
+/// All objects of a selection.
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) objects: Vec<Object>,
+    /// The resource version that they are of.
+    pub(crate) version: String,
+    /// The right to hold them, until they are where they count.
+    pub(crate) turn: Turn,
+}
 
 /// An API server that can be asked. Clones share their connections.
 ///
@@ -44,6 +51,7 @@ struct Inner {
     session: watch::Sender<Arc<Session>>,
     /// Whose turn it is to read the credentials anew.
     renewal: Mutex<()>,
+    turns: Turns,
 }
 
 impl Api {
@@ -55,17 +63,16 @@ impl Api {
     }
 
     pub(crate) fn over(session: Session) -> Self {
-        Self(Arc::new(Inner { session: watch::Sender::new(Arc::new(session)), renewal: Mutex::new(()) }))
+        Self(Arc::new(Inner {
+            session: watch::Sender::new(Arc::new(session)),
+            renewal: Mutex::new(()),
+            turns: Turns::default(),
+        }))
     }
 
     /// How the server is reached at the moment.
     pub fn access(&self) -> Arc<Access> {
         Arc::clone(&self.session().access)
-    }
-
-    /// The client of the moment, for requests of other kinds.
-    pub fn client(&self) -> Client {
-        self.session().client.clone()
     }
 
     /// The server's version, such as `v1.36.0`.
@@ -77,8 +84,7 @@ impl Api {
         }
         let call = Call { verb: Verb::Get, resource: None, namespace: None, access: self.access() };
         let request = Request::get("/version").body(Vec::new()).map_err(kube::Error::HttpError);
-        let text = self.text(&call, request).await?;
-        let version: Version = serde_json::from_str(&text).map_err(|error| not_understood(call, error))?;
+        let version: Version = self.object(&call, request).await?;
         Ok(version.git_version)
     }
 
@@ -117,74 +123,118 @@ impl Api {
     }
 
     async fn names_of(&self, selection: Selection) -> Result<Vec<String>, Error> {
-        let (objects, _) = self.pages(&selection, Selection::list_names, |_, text| objects::names(text)).await?;
-        let names: BTreeSet<String> = objects.into_iter().map(|object| object.place.1).collect();
+        let list = self.pages(&selection, Selection::list_names, |_, text| objects::names(text)).await?;
+        let names: BTreeSet<String> = list.objects.into_iter().map(|object| object.place.1).collect();
         Ok(names.into_iter().collect())
     }
 
     /// Asks for all these, some at a time.
     async fn ask(&self, selections: impl IntoIterator<Item = Selection>, known: &mut Known) -> Result<(), Error> {
         let ask = async |selection: Selection| {
-            let (objects, _) = self.list(&selection).await?;
-            Ok::<_, Error>((selection, objects))
+            let list = self.list(&selection).await?;
+            Ok::<_, Error>((selection, list))
         };
-        let answers = futures_util::stream::iter(selections).map(ask).buffered(AT_ONCE);
-        let answers: Vec<_> = answers.try_collect().await?;
-        for (selection, objects) in answers {
-            known.set(&selection, objects);
+        let answers = futures_util::stream::iter(selections).map(ask).buffer_unordered(AT_ONCE);
+        let mut answers = std::pin::pin!(answers);
+        // Each is taken at once: another may wait for its turn.
+        while let Some((selection, list)) = answers.try_next().await? {
+            let call = || Call::of(Verb::List, &selection, &self.access());
+            known.set(&selection, list.objects).map_err(|limit| Error::too_much(call(), limit))?;
         }
         Ok(())
     }
 
-    /// All objects of a selection, and the resource version that they are of.
-    pub(crate) async fn list(&self, selection: &Selection) -> Result<(Vec<Object>, String), Error> {
+    /// All objects of a selection.
+    pub(crate) async fn list(&self, selection: &Selection) -> Result<List, Error> {
         self.pages(selection, Selection::list, objects::page).await
     }
 
-    async fn pages(
+    async fn pages(&self, selection: &Selection, request: PageRequest, read: ReadPage) -> Result<List, Error> {
+        let call = Call::of(Verb::List, selection, &self.access());
+        match timeout(API_LISTING, self.read_pages(&call, selection, request, read)).await {
+            Ok(list) => list,
+            Err(_) => Err(Error::late(call, API_LISTING)),
+        }
+    }
+
+    async fn read_pages(
         &self,
+        call: &Call,
         selection: &Selection,
         request: PageRequest,
-        read: fn(Resource, &str) -> serde_json::Result<Page>,
-    ) -> Result<(Vec<Object>, String), Error> {
-        let call = Call::of(Verb::List, selection, &self.access());
-        let mut objects = Vec::new();
-        let mut next = None;
-        loop {
-            let text = self.text(&call, request(selection, next).map_err(kube::Error::BuildRequest)).await?;
-            let page = read(selection.resource, &text).map_err(|error| not_understood(call.clone(), error))?;
-            objects.extend(page.objects);
+        read: ReadPage,
+    ) -> Result<List, Error> {
+        let within = |value: usize, limit: Limit| {
+            if value > limit.most { Err(Error::too_much(call.clone(), limit)) } else { Ok(()) }
+        };
+        let mut list = List { objects: Vec::new(), version: String::new(), turn: Turn::default() };
+        let (mut next, mut length, mut weight) = (None, 0, 0);
+        for _ in 0..API_PAGES.most {
+            let asked = request(selection, next).map_err(kube::Error::BuildRequest);
+            let text = self.text(call, asked, API_PAGE, &mut list.turn).await?;
+            length += text.len();
+            within(length, API_LIST)?;
+            let page = read(selection.resource, &text).map_err(|unread| Error::of_unread(call.clone(), unread))?;
+            weight += page.objects.iter().map(Object::weight).sum::<usize>();
+            within(list.objects.len() + page.objects.len(), API_OBJECTS)?;
+            within(weight, API_KEPT)?;
+            self.0.turns.grow(&mut list.turn, weight).await;
+            list.objects.extend(page.objects);
             next = page.next;
             if next.is_none() {
-                return Ok((objects, page.version));
+                return Ok(List { version: page.version, ..list });
             }
         }
+        Err(Error::too_much(call.clone(), API_PAGES))
     }
 
     /// What changes among these objects after a resource version; the server ends its answer after `limit`.
     pub(crate) async fn changes(&self, selection: &Selection, version: &str, limit: Duration) -> Result<Lines, Error> {
         let call = Call::of(Verb::Watch, selection, &self.access());
         let request = selection.watch(version, limit).map_err(kube::Error::BuildRequest);
+        let turns = &self.0.turns;
         let lines = |client: Client, request| async move {
-            let lines = client.request_stream(request).await?.lines();
-            Ok(Box::pin(lines) as Lines)
+            let answer = answer::send(&client, request).await?;
+            Ok(Lines::new(answer.into_body(), turns.clone()))
         };
         self.answer(&call, request, lines).await
     }
 
-    async fn text(&self, call: &Call, request: Result<Request<Vec<u8>>, kube::Error>) -> Result<String, Error> {
-        self.answer(call, request, |client, request| async move { client.request_text(request).await }).await
+    /// One object, of which only some fields count.
+    pub(crate) async fn object<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        request: Result<Request<Vec<u8>>, kube::Error>,
+    ) -> Result<T, Error> {
+        let text = self.text(call, request, API_OBJECT, &mut Turn::default()).await?;
+        serde_json::from_slice(&text).map_err(|error| Error::of_unread(call.clone(), error.into()))
+    }
+
+    /// An answer of at most `limit`.
+    async fn text(
+        &self,
+        call: &Call,
+        request: Result<Request<Vec<u8>>, kube::Error>,
+        limit: Limit,
+        turn: &mut Turn,
+    ) -> Result<Vec<u8>, Error> {
+        let (turn, turns) = (&Mutex::new(turn), &self.0.turns);
+        let read = |client: Client, request| async move {
+            let answer = answer::send(&client, request).await?;
+            turns.read(&mut **turn.lock().await, answer.into_body(), limit).await
+        };
+        self.answer(call, request, read).await
     }
 
     /// Asks, and once more if there is a new session after a failure.
-    pub(crate) async fn answer<T, F: Future<Output = Result<T, kube::Error>>>(
+    pub(crate) async fn answer<T, F: Future<Output = Result<T, Failed>>>(
         &self,
         call: &Call,
         request: Result<Request<Vec<u8>>, kube::Error>,
         ask: impl Fn(Client, Request<Vec<u8>>) -> F,
     ) -> Result<T, Error> {
         let session = self.session();
-        let request = request.map_err(|error| session.failure(call.clone(), error))?;
+        let request = request.map_err(|error| session.failure(call.clone(), error.into()))?;
         let failed = match attempt(&session, call, ask(session.client.clone(), request.clone())).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
@@ -222,6 +272,11 @@ impl Api {
         }))
     }
 
+    /// The failure of a request of the session of now.
+    pub(crate) fn failure(&self, call: Call, failed: Failed) -> Error {
+        self.session().failure(call, failed)
+    }
+
     fn session(&self) -> Arc<Session> {
         Arc::clone(&self.0.session.borrow())
     }
@@ -230,16 +285,10 @@ impl Api {
 async fn attempt<T>(
     session: &Session,
     call: &Call,
-    answer: impl Future<Output = Result<T, kube::Error>>,
+    answer: impl Future<Output = Result<T, Failed>>,
 ) -> Result<T, Error> {
-    match timeout(ANSWER, answer).await {
-        Ok(answer) => answer.map_err(|error| session.failure(call.clone(), error)),
-        Err(_) => Err(Error::late(Call { access: Arc::clone(&session.access), ..call.clone() }, ANSWER)),
-    }
-}
-
-fn not_understood(call: Call, error: serde_json::Error) -> Error {
-    Error::Other { call: Box::new(call), source: Cause::Answer(error) }
+    let answer = timeout(API_ANSWER, answer).await.unwrap_or(Err(Failed::Late));
+    answer.map_err(|failed| session.failure(call.clone(), failed))
 }
 
 /// Does what blocks a thread on one of its own. A panic there is one here; a runtime that ends never answers.

@@ -11,11 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::core::Status;
+use portgate_core::limits::Limit;
 
 pub use cause::Cause;
 use cause::Fault;
 
 use crate::access::{self, Access, Source};
+use crate::answer::cut;
+use crate::objects::Unread;
 use crate::resource::{Resource, Selection};
 
 /// What may be done to a resource, in the words of RBAC.
@@ -190,6 +193,14 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
+    /// The server sends more than is taken.
+    #[error("cannot {call}: the answer of the API server {} exceeds the limit of {limit} ({})", call.server(), call.source())]
+    TooMuch {
+        /// What was asked for.
+        call: Box<Call>,
+        /// Of what there is too much.
+        limit: Limit,
+    },
     /// The answer was not understood.
     #[error("cannot {call}: the API server {} is not understood ({})", call.server(), call.source())]
     Other {
@@ -214,6 +225,7 @@ impl Error {
             Fault::Credentials(error) => Self::Access(access::Error::of_client(error, call.source(), plugin)),
             Fault::Server(fault) => Self::ServerCertificate { call: Box::new(call), fault },
             Fault::Client(fault) => Self::ClientCertificate { call: Box::new(call), fault },
+            Fault::TooMuch(limit) => Self::too_much(call, limit),
             Fault::Transport(source) => Self::Unreachable { call: Box::new(call), source },
             Fault::Other(source) => Self::Other { call: Box::new(call), source },
         }
@@ -227,7 +239,7 @@ impl Error {
             403 => Self::Forbidden { call },
             404 => Self::NotFound { call },
             429 => Self::TooManyRequests { call },
-            code => Self::Server { call, code, message: status.message.clone() },
+            code => Self::Server { call, code, message: cut(&status.message) },
         }
     }
 
@@ -236,10 +248,23 @@ impl Error {
         Self::Unreachable { call: Box::new(call), source: Cause::Late(limit) }
     }
 
+    /// More than is taken.
+    pub(crate) fn too_much(call: Call, limit: Limit) -> Self {
+        Self::TooMuch { call: Box::new(call), limit }
+    }
+
+    /// An answer that was not read.
+    pub(crate) fn of_unread(call: Call, unread: Unread) -> Self {
+        match unread {
+            Unread::Malformed(error) => Self::Other { call: Box::new(call), source: Cause::Answer(error) },
+            Unread::TooMuch(limit) => Self::too_much(call, limit),
+        }
+    }
+
     /// Whether every other request would fail for the same reason.
     pub(crate) fn is_of_server(&self) -> bool {
         match self {
-            Self::Forbidden { .. } | Self::NotFound { .. } | Self::Other { .. } => false,
+            Self::Forbidden { .. } | Self::NotFound { .. } | Self::TooMuch { .. } | Self::Other { .. } => false,
             Self::Access(_)
             | Self::Unreachable { .. }
             | Self::ServerCertificate { .. }

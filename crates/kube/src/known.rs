@@ -3,26 +3,68 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portgate_core::kubernetes::{Kind, ObjectKey, Objects, Pod, Service};
+use portgate_core::limits::{API_KEPT, Limit};
 
 use crate::objects::{self, Item, Object, Place, Slice};
 use crate::resource::{By, Resource, Selection};
 
 /// For each selection that was asked for, its objects.
 #[derive(Debug, Default)]
-pub(crate) struct Known(BTreeMap<Selection, BTreeMap<Place, Item>>);
+pub(crate) struct Known(BTreeMap<Selection, Items>);
 
-impl Known {
-    /// These are all objects of the selection.
-    pub(crate) fn set(&mut self, selection: &Selection, objects: Vec<Object>) {
-        let items = objects.into_iter().map(|object| (object.place, object.item)).collect();
-        self.0.insert(selection.clone(), items);
+/// The objects of a selection, and about how many bytes they take.
+#[derive(Debug, Default)]
+struct Items {
+    items: BTreeMap<Place, Item>,
+    weight: usize,
+}
+
+impl Items {
+    fn put(&mut self, object: Object) {
+        self.remove(&object.place);
+        self.weight += weight(&object.place, &object.item);
+        self.items.insert(object.place, object.item);
     }
 
-    /// This object of the selection is new or has changed.
-    pub(crate) fn put(&mut self, selection: &Selection, object: Object) {
-        if let Some(items) = self.0.get_mut(selection) {
-            items.insert(object.place, object.item);
+    fn remove(&mut self, place: &Place) {
+        if let Some(item) = self.items.remove(place) {
+            self.weight -= weight(place, &item);
         }
+    }
+}
+
+fn weight(place: &Place, item: &Item) -> usize {
+    size_of_val(place) + place.0.len() + place.1.len() + size_of_val(item) + item.weight()
+}
+
+impl Known {
+    /// These are all objects of the selection. If they are too many beside those of the others, what was known stays.
+    pub(crate) fn set(&mut self, selection: &Selection, objects: Vec<Object>) -> Result<(), Limit> {
+        let mut items = Items::default();
+        for object in objects {
+            items.put(object);
+        }
+        let before = self.0.get(selection).map_or(0, |items| items.weight);
+        self.admit(items.weight, before)?;
+        self.0.insert(selection.clone(), items);
+        Ok(())
+    }
+
+    /// This object of the selection is new or has changed. If it is too large beside the others, what was known stays.
+    pub(crate) fn put(&mut self, selection: &Selection, object: Object) -> Result<(), Limit> {
+        let Some(items) = self.0.get(selection) else { return Ok(()) };
+        let before = items.items.get(&object.place).map_or(0, |item| weight(&object.place, item));
+        self.admit(weight(&object.place, &object.item), before)?;
+        if let Some(items) = self.0.get_mut(selection) {
+            items.put(object);
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for so much in the place of so much.
+    fn admit(&self, new: usize, old: usize) -> Result<(), Limit> {
+        let all: usize = self.0.values().map(|items| items.weight).sum();
+        if new > old && all - old + new > API_KEPT.most { Err(API_KEPT) } else { Ok(()) }
     }
 
     /// This object of the selection is gone.
@@ -35,12 +77,14 @@ impl Known {
     /// The selection is not asked for any more, but `successors` are: what they have in common stays known until they
     /// are answered.
     pub(crate) fn hand_over<'a>(&mut self, selection: &Selection, successors: impl IntoIterator<Item = &'a Selection>) {
-        let Some(items) = self.0.remove(selection) else { return };
+        let Some(Items { items, .. }) = self.0.remove(selection) else { return };
         for successor in successors {
             if successor.resource == selection.resource && successor.namespace == selection.namespace {
                 let common = items.iter().filter(|(place, item)| is_in(place, item, &successor.by));
-                let common = common.map(|(place, item)| (place.clone(), item.clone()));
-                self.0.entry(successor.clone()).or_default().extend(common);
+                let successor = self.0.entry(successor.clone()).or_default();
+                for (place, item) in common {
+                    successor.put(Object { place: place.clone(), version: String::new(), item: item.clone() });
+                }
             }
         }
     }
@@ -107,7 +151,7 @@ impl Known {
             namespace: Some(key.namespace.clone()),
             by: By::Name(key.name.clone()),
         };
-        self.0.get(&selection)?.get(&place(key)).filter(|item| matches!(item, Item::Workload(_)))
+        self.0.get(&selection)?.items.get(&place(key)).filter(|item| matches!(item, Item::Workload(_)))
     }
 
     /// All that is known of these. What does not exist is not in it.
@@ -132,7 +176,8 @@ impl Known {
                 Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => {
                     if self.workload(key).is_some() {
                         let selected = self.pods_of(key).and_then(|selection| self.0.get(&selection));
-                        let pods = selected.into_iter().flatten().filter_map(|(_, item)| as_pod(item));
+                        let pods =
+                            selected.into_iter().flat_map(|pods| &pods.items).filter_map(|(_, item)| as_pod(item));
                         objects.pods.insert(key.clone(), pods.cloned().collect());
                     }
                 }
@@ -152,7 +197,7 @@ impl Known {
     }
 
     fn of(&self, resource: Resource) -> impl Iterator<Item = (&Place, &Item)> {
-        self.0.iter().filter(move |(selection, _)| selection.resource == resource).flat_map(|(_, items)| items)
+        self.0.iter().filter(move |(selection, _)| selection.resource == resource).flat_map(|(_, items)| &items.items)
     }
 
     fn services(&self) -> BTreeMap<&Place, &Service> {
@@ -179,7 +224,14 @@ impl Known {
     fn ready_nodes(&self) -> Option<BTreeSet<String>> {
         let nodes = Selection { resource: Resource::Nodes, namespace: None, by: By::All };
         let nodes = self.0.get(&nodes)?;
-        Some(nodes.iter().filter(|(_, item)| **item == Item::Node(true)).map(|((_, name), _)| name.clone()).collect())
+        Some(
+            nodes
+                .items
+                .iter()
+                .filter(|(_, item)| **item == Item::Node(true))
+                .map(|((_, name), _)| name.clone())
+                .collect(),
+        )
     }
 }
 

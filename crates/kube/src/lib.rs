@@ -8,10 +8,13 @@
 //! Nothing is ever written to a cluster.
 
 pub mod access;
+mod answer;
 pub mod api;
 mod certificate;
 pub mod error;
 pub mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 mod known;
 mod objects;
 pub mod resource;

@@ -5,17 +5,26 @@
 
 mod node;
 mod pod;
+mod sequence;
 mod service;
 mod slice;
+mod weight;
 mod workload;
 
-use kube::core::WatchEvent;
+use std::fmt;
+use std::marker::PhantomData;
+
+use kube::core::Status;
 use portgate_core::kubernetes::{Pod, Service};
+use portgate_core::limits::{API_KEPT, API_OBJECTS, API_PARAMETER, Limit};
 use portgate_core::port::{Port, Protocol};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
+use crate::answer::cut;
 use crate::resource::Resource;
+use sequence::converted;
 
 pub(crate) use slice::{Slice, join};
 
@@ -66,11 +75,32 @@ pub(crate) enum Event {
     /// Nothing has changed up to this resource version.
     Bookmark(String),
     /// The server cannot go on.
-    Refused(Box<kube::core::Status>),
+    Refused(Box<Status>),
+}
+
+/// Why an answer is not read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// It is not what the API writes.
+    Malformed(serde_json::Error),
+    /// It has more than this.
+    TooMuch(Limit),
+}
+
+impl From<serde_json::Error> for Unread {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl From<Limit> for Unread {
+    fn from(limit: Limit) -> Self {
+        Self::TooMuch(limit)
+    }
 }
 
 /// Reads a page of a list.
-pub(crate) fn page(resource: Resource, text: &str) -> serde_json::Result<Page> {
+pub(crate) fn page(resource: Resource, text: &[u8]) -> Result<Page, Unread> {
     match resource {
         Resource::Services => page_of::<service::Raw>(text),
         Resource::EndpointSlices => page_of::<slice::Raw>(text),
@@ -82,12 +112,12 @@ pub(crate) fn page(resource: Resource, text: &str) -> serde_json::Result<Page> {
 }
 
 /// Reads a page of a list, and of its objects nothing but their names.
-pub(crate) fn names(text: &str) -> serde_json::Result<Page> {
+pub(crate) fn names(text: &[u8]) -> Result<Page, Unread> {
     page_of::<Nameplate>(text)
 }
 
 /// Reads a line of a watch.
-pub(crate) fn event(resource: Resource, line: &str) -> serde_json::Result<Event> {
+pub(crate) fn event(resource: Resource, line: &[u8]) -> Result<Event, Unread> {
     match resource {
         Resource::Services => event_of::<service::Raw>(line),
         Resource::EndpointSlices => event_of::<slice::Raw>(line),
@@ -100,12 +130,18 @@ pub(crate) fn event(resource: Resource, line: &str) -> serde_json::Result<Event>
 
 /// An object as the API writes it.
 trait Raw: DeserializeOwned {
-    fn parts(self) -> (Meta, Item);
+    fn parts(self) -> Result<(Meta, Item), Limit>;
 
-    fn object(self) -> Object {
-        let (meta, item) = self.parts();
-        Object { place: (meta.namespace, meta.name), version: meta.resource_version, item }
+    fn object(self) -> Result<Object, Limit> {
+        let (meta, item) = self.parts()?;
+        let version = parameter(meta.resource_version)?;
+        Ok(Object { place: (meta.namespace, meta.name), version, item })
     }
+}
+
+/// A text that becomes part of a request.
+fn parameter(text: String) -> Result<String, Limit> {
+    if text.len() > API_PARAMETER.most { Err(API_PARAMETER) } else { Ok(text) }
 }
 
 #[derive(Deserialize)]
@@ -113,7 +149,60 @@ trait Raw: DeserializeOwned {
 struct List<R> {
     #[serde(default)]
     metadata: ListMeta,
-    items: Option<Vec<R>>,
+    items: Option<Items<R>>,
+}
+
+/// The objects of a list, up to the limits.
+struct Items<R> {
+    objects: Result<Vec<Object>, Limit>,
+    raw: PhantomData<R>,
+}
+
+impl<'de, R: Raw> Deserialize<'de> for Items<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let objects = deserializer.deserialize_seq(Objects::<R>(PhantomData))?;
+        Ok(Self { objects, raw: PhantomData })
+    }
+}
+
+/// Reads objects one by one. After one that is too much, the others are skipped.
+struct Objects<R>(PhantomData<R>);
+
+impl<'de, R: Raw> Visitor<'de> for Objects<R> {
+    type Value = Result<Vec<Object>, Limit>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (mut objects, mut weight) = (Vec::new(), 0);
+        while let Some(raw) = list.next_element::<R>()? {
+            let admitted = raw.object().and_then(|object| {
+                weight += object.weight();
+                admit(object, objects.len(), weight)
+            });
+            match admitted {
+                Ok(object) => objects.push(object),
+                Err(limit) => {
+                    while list.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(Err(limit));
+                }
+            }
+        }
+        Ok(Ok(objects))
+    }
+}
+
+/// One more object, if so many before it and the weight of all are within the limits.
+fn admit(object: Object, before: usize, weight: usize) -> Result<Object, Limit> {
+    if before >= API_OBJECTS.most {
+        Err(API_OBJECTS)
+    } else if weight > API_KEPT.most {
+        Err(API_KEPT)
+    } else {
+        Ok(object)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -149,29 +238,59 @@ struct Nameplate {
 }
 
 impl Raw for Nameplate {
-    fn parts(self) -> (Meta, Item) {
-        (self.metadata, Item::Other)
+    fn parts(self) -> Result<(Meta, Item), Limit> {
+        Ok((self.metadata, Item::Other))
     }
 }
 
-fn page_of<R: Raw>(text: &str) -> serde_json::Result<Page> {
-    let list: List<R> = serde_json::from_str(text)?;
-    Ok(Page {
-        objects: list.items.into_iter().flatten().map(Raw::object).collect(),
-        version: list.metadata.resource_version,
-        next: Some(list.metadata.r#continue).filter(|token| !token.is_empty()),
-    })
+fn page_of<R: Raw>(text: &[u8]) -> Result<Page, Unread> {
+    let list: List<R> = serde_json::from_slice(text)?;
+    let next = Some(parameter(list.metadata.r#continue)?).filter(|token| !token.is_empty());
+    let objects = list.items.map_or(Ok(Vec::new()), |items| items.objects)?;
+    Ok(Page { objects, version: parameter(list.metadata.resource_version)?, next })
 }
 
-fn event_of<R: Raw>(line: &str) -> serde_json::Result<Event> {
-    Ok(match serde_json::from_str::<WatchEvent<R>>(line)? {
-        WatchEvent::Added(raw) | WatchEvent::Modified(raw) => Event::Put(raw.object()),
-        WatchEvent::Deleted(raw) => {
-            let (meta, _) = raw.parts();
-            Event::Gone((meta.namespace, meta.name), meta.resource_version)
+/// A line of a watch. Its object is read once its type is known.
+#[derive(Deserialize)]
+struct Line<'a> {
+    r#type: EventType,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum EventType {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    Error,
+}
+
+/// What counts of a `Status`.
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    code: u16,
+    #[serde(default)]
+    message: String,
+}
+
+fn event_of<R: Raw>(line: &[u8]) -> Result<Event, Unread> {
+    let Line { r#type, object } = serde_json::from_slice(line)?;
+    let text = object.get();
+    Ok(match r#type {
+        EventType::Added | EventType::Modified => Event::Put(serde_json::from_str::<R>(text)?.object()?),
+        EventType::Deleted => {
+            let Object { place, version, .. } = serde_json::from_str::<Nameplate>(text)?.object()?;
+            Event::Gone(place, version)
         }
-        WatchEvent::Bookmark(bookmark) => Event::Bookmark(bookmark.metadata.resource_version),
-        WatchEvent::Error(status) => Event::Refused(status),
+        EventType::Bookmark => Event::Bookmark(serde_json::from_str::<Nameplate>(text)?.object()?.version),
+        EventType::Error => {
+            let Refusal { code, message } = serde_json::from_str(text)?;
+            Event::Refused(Status::failure(&cut(&message), "").with_code(code).boxed())
+        }
     })
 }
 
@@ -183,8 +302,9 @@ struct Condition {
 }
 
 /// Whether the condition Ready holds.
-fn is_ready(conditions: Option<Vec<Condition>>) -> bool {
-    conditions.into_iter().flatten().any(|condition| condition.r#type == "Ready" && condition.status == "True")
+fn is_ready<'de, D: Deserializer<'de>>(conditions: D) -> Result<bool, D::Error> {
+    let holds = |condition: Condition| (condition.r#type == "Ready" && condition.status == "True").then_some(());
+    Ok(!converted(conditions, holds)?.is_empty())
 }
 
 /// The protocol of this name; none for SCTP, which portgate does not carry. TCP is the default.

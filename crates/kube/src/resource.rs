@@ -8,8 +8,8 @@ use kube::core::params::{ListParams, WatchParams};
 use kube::core::request;
 use portgate_core::kubernetes::Kind;
 
-/// How many objects a page of a list has at most. A pod has some 10 KB of JSON, so a page takes some MiB for a moment.
-const PAGE: u32 = 250;
+/// How many objects a page of a list has at most. A pod has some 10 KB of JSON, so a page takes about 1 MiB for a moment.
+const PAGE: u32 = 100;
 
 /// The label that says whose endpoints an `EndpointSlice` has.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -194,11 +194,11 @@ mod tests {
     #[test]
     fn a_list_asks_for_pages_of_what_is_selected() {
         let all = selection(Resource::Nodes, None, By::All);
-        assert_eq!(all.list(None).unwrap().uri(), "/api/v1/nodes?&limit=250");
+        assert_eq!(all.list(None).unwrap().uri(), "/api/v1/nodes?&limit=100");
         let one = selection(Resource::Services, Some("shop"), By::Name("web".to_owned()));
         assert_eq!(
             one.list(Some("next".to_owned())).unwrap().uri(),
-            "/api/v1/namespaces/shop/services?&fieldSelector=metadata.name%3Dweb&limit=250&continue=next"
+            "/api/v1/namespaces/shop/services?&fieldSelector=metadata.name%3Dweb&limit=100&continue=next"
         );
         let names = all.list_names(None).unwrap();
         assert!(names.headers()["accept"].to_str().unwrap().contains("PartialObjectMetadataList"));

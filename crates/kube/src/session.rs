@@ -10,16 +10,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::ConfigExt;
 use kube::{Client, Config};
+use portgate_core::limits::{API_ANSWER, API_CONNECT, API_HEAD};
 use rustls::ClientConfig;
 use rustls::pki_types::{ServerName, UnixTime};
 use tower::{BoxError, ServiceBuilder};
 
 use crate::access::{self, Access};
+use crate::answer::Failed;
 use crate::certificate::Certificate;
 use crate::error::{Call, ClientFault, Error};
-
-/// How long a connection may take to be made, TLS included.
-pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 
 /// When a silent server counts as gone: the first question after `KEEPALIVE.0`, and `KEEPALIVE.2` more, each
 /// `KEEPALIVE.1` after the one before it. That is after 30 s. The questions are the kernel's own, and wake nobody.
@@ -83,7 +82,9 @@ impl Session {
         }
         let tls = config.rustls_client_config().map_err(refused)?;
         let certificate = Certificate::of(&tls);
-        let http = legacy::Client::builder(TokioExecutor::new()).build(connector(&config, tls)?);
+        // It reads no more than this ahead, either.
+        let connector = connector(&config, tls)?;
+        let http = legacy::Client::builder(TokioExecutor::new()).http1_max_buf_size(API_HEAD.most).build(connector);
         let service = ServiceBuilder::new()
             .layer(config.base_uri_layer())
             .option_layer(auth)
@@ -102,9 +103,14 @@ impl Session {
     }
 
     /// The failure of a request of this session.
-    pub(crate) fn failure(&self, call: Call, error: kube::Error) -> Error {
+    pub(crate) fn failure(&self, call: Call, failed: Failed) -> Error {
         let call = Call { access: Arc::clone(&self.access), ..call };
-        match Error::of(call, error, self.plugin.as_deref()) {
+        let error = match failed {
+            Failed::Client(error) => Error::of(call, *error, self.plugin.as_deref()),
+            Failed::TooMuch(limit) => Error::too_much(call, limit),
+            Failed::Late => Error::late(call, API_ANSWER),
+        };
+        match error {
             Error::Unauthorized { call } if self.has_expired() => {
                 Error::ClientCertificate { call, fault: ClientFault::Expired }
             }
@@ -135,6 +141,6 @@ fn connector(config: &Config, tls: ClientConfig) -> Result<Connector, access::Er
         https = https.with_server_name_resolver(FixedServerNameResolver::new(valid));
     }
     let mut connector = TimeoutConnector::new(https.enable_http1().wrap_connector(tcp));
-    connector.set_connect_timeout(Some(CONNECT));
+    connector.set_connect_timeout(Some(API_CONNECT));
     Ok(connector)
 }

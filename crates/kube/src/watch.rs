@@ -15,10 +15,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 use crate::api::Api;
-use crate::error::Error;
+use crate::error::{Call, Error, Verb};
 use crate::known::Known;
 use crate::resource::{Resource, Selection};
-use follower::{Follower, News};
+use follower::{Follower, News, Told};
 
 /// For how long changes are collected after the first one: a pod that goes changes several objects at once.
 const LULL: Duration = Duration::from_millis(10);
@@ -39,8 +39,8 @@ pub struct Watch {
     followers: JoinSet<()>,
     /// How many followers there were.
     count: u64,
-    news: mpsc::Receiver<(u64, News)>,
-    sender: mpsc::Sender<(u64, News)>,
+    news: mpsc::Receiver<Told>,
+    sender: mpsc::Sender<Told>,
     /// When to tell what has changed.
     due: Option<Instant>,
     told: Option<Objects>,
@@ -104,7 +104,7 @@ impl Watch {
                 Some(due) => timeout_at(due, self.news.recv()).await,
             };
             match news {
-                Ok(Some((id, news))) => {
+                Ok(Some(Told { id, news, turn: _turn })) => {
                     self.take(id, news);
                     self.due.get_or_insert_with(|| Instant::now() + LULL);
                 }
@@ -163,13 +163,20 @@ impl Watch {
         let Some((selection, followed)) = self.followed.iter_mut().find(|(_, followed)| followed.id == id) else {
             return;
         };
+        let call = |verb| Call::of(verb, selection, &self.api.access());
         match news {
             News::Listed(objects) => {
                 followed.is_answered = true;
-                self.known.set(selection, objects);
+                if let Err(limit) = self.known.set(selection, objects) {
+                    followed.fail(Error::too_much(call(Verb::List), limit), Timestamp::now());
+                }
             }
             News::Watching => followed.trouble = None,
-            News::Put(object) => self.known.put(selection, object),
+            News::Put(object) => {
+                if let Err(limit) = self.known.put(selection, object) {
+                    followed.fail(Error::too_much(call(Verb::Watch), limit), Timestamp::now());
+                }
+            }
             News::Gone(place) => self.known.remove(selection, &place),
             News::Failed(error) => {
                 followed.is_answered = true;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use portgate_core::cluster::{Cluster, ClusterId, Node};
-use portgate_core::control::{Change, Refusal, Request};
+use portgate_core::control::{Change, Refusal, Request, Response};
 use portgate_core::kubernetes::Objects;
 use portgate_core::mapping::{Local, Mapping};
-use portgate_core::plan::Step;
+use portgate_core::plan::{self, Step};
 use portgate_core::state::{GateState, NodeHost};
 use portgate_core::status::Placement;
 use portgate_docker::engine::Engine;
@@ -37,9 +37,13 @@ pub(crate) fn node_hosts(cluster: &Cluster) -> Vec<NodeHost> {
     cluster.nodes.iter().map(|node| NodeHost { name: node.name.clone(), host: host(node) }).collect()
 }
 
-/// The volume of a cluster's gates.
-pub(crate) fn volume(cluster: &ClusterId) -> String {
-    cluster.gate_name()
+/// The volume of a cluster's gates: the one that it has, which an older version may have called otherwise, or a name
+/// that no other cluster's volume has.
+async fn volume(engine: &Engine, cluster: &ClusterId) -> Result<String, Failure> {
+    let volumes = engine.gate_volumes().await?;
+    let present = volumes.iter().find(|volume| volume.cluster == *cluster).map(|volume| volume.name.clone());
+    let names: Vec<String> = volumes.into_iter().map(|volume| volume.name).collect();
+    Ok(present.unwrap_or_else(|| plan::free_name(&cluster.gate_name(), &names)))
 }
 
 /// What a gate is made from, and for.
@@ -60,21 +64,21 @@ pub(crate) struct Ground {
 
 impl Ground {
     /// What a gate's container is to be.
-    pub(crate) fn spec(&self, engine: &Engine, gate: &str, published: Vec<Local>) -> Result<GateSpec, Failure> {
+    fn spec(&self, engine: &Engine, gate: &str, volume: String, published: Vec<Local>) -> Result<GateSpec, Failure> {
         Ok(GateSpec {
             name: gate.to_owned(),
             cluster: self.cluster.clone(),
             network: self.network.clone(),
             version: VERSION.to_owned(),
             image: self.image.clone(),
-            volume: volume(&self.cluster),
+            volume,
             form: self.site.form(engine, &self.cluster, published)?,
         })
     }
 
     /// Makes a gate's container anew, on this ground. What it carries is in the volume, and survives.
     pub(crate) async fn replace(&self, engine: &Engine, old: &GateContainer) -> Result<(), Failure> {
-        let spec = self.spec(engine, &old.name, old.published.clone())?;
+        let spec = self.spec(engine, &old.name, old.volume.clone(), old.published.clone())?;
         engine.stop(&old.name, GRACE).await?;
         engine.remove(&old.name, false).await?;
         engine.create_gate(&spec).await?;
@@ -141,7 +145,7 @@ impl<'a> Undertaking<'a> {
     /// Makes a gate's container, gives it its state, and starts it.
     async fn create(&mut self, gate: &str, open: &[Mapping]) -> Result<(), Failure> {
         let id = self.ground.cluster.clone();
-        let volume = volume(&id);
+        let volume = volume(self.engine, &id).await?;
         let volume_labels = HashMap::from([
             (labels::CLUSTER.to_owned(), id.name.clone()),
             (labels::PROVIDER.to_owned(), id.provider.name().to_owned()),
@@ -150,10 +154,11 @@ impl<'a> Undertaking<'a> {
             self.undo.push(Undo::RemoveVolume(volume.clone()));
         }
         let published = open.iter().map(|mapping| mapping.local.clone()).collect();
-        self.engine.create_gate(&self.ground.spec(self.engine, gate, published)?).await?;
+        self.engine.create_gate(&self.ground.spec(self.engine, gate, volume, published)?).await?;
         self.undo.push(Undo::RemoveContainer(gate.to_owned()));
         let nodes = self.ground.nodes.clone().unwrap_or_default();
-        let state = GateState::new(id, nodes, open.to_vec()).knowing(&self.ground.objects);
+        let machine = self.ground.site.machine(self.engine)?;
+        let state = GateState { machine, ..GateState::new(id, nodes, open.to_vec()).knowing(&self.ground.objects) };
         self.engine.write_state(gate, &state).await?;
         self.engine.start(gate).await?;
         Ok(())
@@ -166,13 +171,15 @@ impl<'a> Undertaking<'a> {
             close: close.iter().map(|mapping| mapping.local.clone()).collect(),
             nodes: self.ground.nodes.clone(),
             objects: self.ground.objects.clone(),
+            machine: Some(self.ground.site.machine(self.engine)?),
         };
         let changed = self.ground.control(self.engine, gate).await?.request(&Request::Change(change)).await;
         if let Err(Failure::Client(ClientError::Refused(Refusal::Bind { .. }))) = changed {
             // Who holds the port says more than that it is taken.
             host_port::check(Some(self.engine), open).await?;
         }
-        changed?;
+        let closed: Vec<Local> = close.iter().map(|mapping| mapping.local.clone()).collect();
+        warn_unsaved(gate, &closed, &changed?);
         let locals = open.iter().map(|mapping| mapping.local.clone()).collect();
         self.undo.push(Undo::Close { gate: gate.to_owned(), locals });
         Ok(())
@@ -183,7 +190,7 @@ impl<'a> Undertaking<'a> {
         self.ground.control(self.engine, gate).await?.request(&Request::Retire { revision }).await?;
         self.remove(gate).await?;
         if self.engine.gates(Some(&self.ground.cluster)).await?.is_empty() {
-            self.engine.remove_volume(&volume(&self.ground.cluster)).await?;
+            self.engine.remove_volumes_of(&self.ground.cluster).await?;
         }
         Ok(())
     }
@@ -222,6 +229,22 @@ impl<'a> Undertaking<'a> {
         let change = Change { revision, close: locals, ..Change::default() };
         control.request(&Request::Change(change)).await.map(drop)
     }
+}
+
+/// Warns if a gate has done as it was asked, and could not write that down.
+pub(crate) fn warn_unsaved(gate: &str, closed: &[Local], done: &Response) {
+    let Response::Done { unsaved: Some(message), .. } = done else { return };
+    let what = match closed {
+        [] => "that".to_owned(),
+        closed => {
+            let ports: Vec<String> = closed.iter().map(ToString::to_string).collect();
+            format!("that {} is closed", ports.join(", "))
+        }
+    };
+    view::warning(format!("gate {gate} cannot save {what}: {message}"));
+    view::hint(
+        "if the gate starts again, it does what it did before; once it can write, `portgate ls` has it save that",
+    );
 }
 
 /// Whether another portgate came first, so that the plan must be made anew.

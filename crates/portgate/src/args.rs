@@ -22,7 +22,7 @@ pub(crate) use choices::{
 pub(crate) use forward::{Asked, ForwardArguments, LocalPort, WordError};
 pub(crate) use gate::GateCommand;
 pub(crate) use kubernetes::{AutostartArguments, AutostartCommand, ServicesArguments};
-use values::{duration, moment, port_spec, selector};
+use values::{address, moment, patience, port_spec, selector};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -187,7 +187,7 @@ pub(crate) struct OpenArguments {
     #[arg(short = 'l', long, value_name = "SELECTOR", requires = "all")]
     pub(crate) selector: Option<String>,
     /// Listen on this address, instead of 127.0.0.1 and `[::1]`, where a PORT does not say; may be repeated
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) bind: Vec<IpAddr>,
     /// Say what would be done, and do nothing
     #[arg(long)]
@@ -287,7 +287,7 @@ pub(crate) struct TestArguments {
     #[arg(long, value_name = "NAME", requires = "http")]
     pub(crate) host: Option<String>,
     /// How long to wait for an answer: 500ms, 2s, 1m30s
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = patience)]
     pub(crate) timeout: Duration,
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,

@@ -38,7 +38,7 @@ fn choose(clusters: Vec<Cluster>, name: Option<&str>) -> Result<Cluster, Failure
             (Some(cluster), true) => Ok(cluster),
             (Some(last), false) => {
                 meant.push(last);
-                Err(Failure::SeveralClusters { names: meant.iter().map(qualified).collect() })
+                Err(Failure::SeveralClusters { names: meant.iter().map(|cluster| qualified(&cluster.id)).collect() })
             }
             (None, _) => Err(unknown_failure(name, &known)),
         };
@@ -48,6 +48,7 @@ fn choose(clusters: Vec<Cluster>, name: Option<&str>) -> Result<Cluster, Failure
         (Some(cluster), true) => Ok(cluster),
         (Some(last), false) => {
             running.push(last);
+            let running: Vec<ClusterId> = running.into_iter().map(|cluster| cluster.id).collect();
             Err(Failure::SeveralClusters { names: names(&running) })
         }
         (None, _) => match (stopped.pop(), stopped.is_empty()) {
@@ -74,7 +75,7 @@ pub(crate) fn stopped_failure(cluster: &Cluster) -> Failure {
 }
 
 fn is_called(cluster: &Cluster, name: &str) -> bool {
-    cluster.id.name == name || cluster.network == name && !is_shared(cluster) || qualified(cluster) == name
+    cluster.id.name == name || cluster.network == name && !is_shared(cluster) || qualified(&cluster.id) == name
 }
 
 /// kind puts all clusters on one network, whose name is that of the first cluster.
@@ -83,14 +84,14 @@ fn is_shared(cluster: &Cluster) -> bool {
 }
 
 /// `kind/dev`, for when `k3d/dev` is there too.
-fn qualified(cluster: &Cluster) -> String {
-    format!("{}/{}", cluster.id.provider, cluster.id.name)
+fn qualified(cluster: &ClusterId) -> String {
+    format!("{}/{}", cluster.provider, cluster.name)
 }
 
 /// The names, qualified where two are the same.
-fn names(clusters: &[Cluster]) -> Vec<String> {
-    let same = |cluster: &Cluster| clusters.iter().filter(|other| other.id.name == cluster.id.name).count() > 1;
-    clusters.iter().map(|cluster| if same(cluster) { qualified(cluster) } else { cluster.id.name.clone() }).collect()
+pub(crate) fn names(clusters: &[ClusterId]) -> Vec<String> {
+    let same = |cluster: &ClusterId| clusters.iter().filter(|other| other.name == cluster.name).count() > 1;
+    clusters.iter().map(|cluster| if same(cluster) { qualified(cluster) } else { cluster.name.clone() }).collect()
 }
 
 #[cfg(test)]

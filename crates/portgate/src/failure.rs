@@ -1,4 +1,8 @@
-//! Why a command failed, and what to do about it.
+//! Why a command failed.
+
+mod hint;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -119,6 +123,8 @@ pub(crate) enum Failure {
     NothingOpen { cluster: Option<String> },
     #[error("gate {gate} is {state}")]
     GateNotRunning { gate: String, state: String },
+    #[error("gate {gate} does not answer: {why}")]
+    GateSilent { gate: String, why: String },
     #[error("gate {gate} runs portgate {theirs}, which is newer than this one ({ours})")]
     GateNewer { gate: String, theirs: String, ours: &'static str },
     #[error("the gates of cluster {cluster} keep changing")]
@@ -163,115 +169,6 @@ impl Failure {
             _ => 1,
         }
     }
-
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            Self::Engine(error) => error.hint(),
-            Self::Call(error) => error.hint(),
-            Self::Cluster(error) => error.hint(),
-            Self::Image(error) => error.hint(),
-            Self::ImageStore(error) => error.hint(),
-            Self::Create(error) => error.hint(),
-            Self::Exec(error) => error.hint(),
-            Self::State(error) => error.hint(),
-            Self::Client(_) => Some("`portgate logs` shows what the gate says".to_owned()),
-            Self::Access(error) => error.hint(),
-            Self::Api(error) => error.hint(),
-            Self::Door(error) => error.hint(),
-            Self::Target(error) => Some(error.hint()),
-            Self::HostPort(error) => Some(error.hint()),
-            Self::Word(error) => Some(error.hint().to_owned()),
-            Self::NoBackend { why } => no_backend_hint(why),
-            Self::Conflict(error) => Some(error.hint()),
-            Self::Gate(_)
-            | Self::Store(_)
-            | Self::Several(_)
-            | Self::GateEnded { .. }
-            | Self::System { .. }
-            | Self::Interrupted => None,
-            other => Some(other.own_hint()),
-        }
-    }
-
-    fn own_hint(&self) -> String {
-        match self {
-            Self::WorseThanBefore { .. } => "the ports are where they were; `portgate test` tries them".to_owned(),
-            Self::NoHostPlacement(_) => "`--placement published` works with every engine".to_owned(),
-            Self::OtherSite { .. } => {
-                "leave --placement and --datapath away, or move them all with `portgate migrate`".to_owned()
-            }
-            Self::NoCluster => "`portgate clusters` lists all; `--network NAME` takes any Docker network; \
-                                `portgate demo` makes a cluster to try"
-                .to_owned(),
-            Self::SeveralClusters { names } => {
-                let first = names.first().map_or("NAME", String::as_str);
-                format!("choose one with `--cluster {first}`, or set PORTGATE_CLUSTER")
-            }
-            Self::UnknownCluster { nearest, known, .. } => suggestion(nearest.as_ref(), known, "clusters"),
-            Self::UnknownContainer { nearest, known, .. } => suggestion(nearest.as_ref(), known, "containers"),
-            Self::UnknownObject { object, nearest, known } => suggestion(
-                nearest.as_ref(),
-                known,
-                &format!("{} in namespace {}", object.kind.resource(), object.namespace),
-            ),
-            Self::UnknownNamespace { nearest, known, .. } => suggestion(nearest.as_ref(), known, "namespaces"),
-            Self::NoServices { .. } => "`portgate services` lists all".to_owned(),
-            Self::UdpByApi { target } => {
-                format!("the gate of a local cluster reaches it without the API server: `portgate open {target}`")
-            }
-            Self::NotByApi { target } => format!("`portgate open {target}` leads there over the cluster's network"),
-            Self::NeedsRoute { .. } => "`portgate migrate --datapath kernel` makes a gate that can".to_owned(),
-            Self::ClusterStopped { name, provider, node } => match (provider, node) {
-                (Provider::K3d, _) => format!("start it with `k3d cluster start {name}`"),
-                (Provider::Minikube, _) => format!("start it with `minikube start -p {name}`"),
-                (_, Some(node)) => format!("start it with `docker start {node}`"),
-                (_, None) => format!("no container runs on network {name}; `docker ps -a` shows those that could"),
-            },
-            Self::PortTaken { local, .. } => {
-                format!("name another host port, as HOSTPORT:TARGET; or free {}/{}", local.port, local.protocol)
-            }
-            Self::PortPrivileged { local } => {
-                format!("name a local port above 1023, as {}:REMOTE", 8000 + u32::from(local.port.number()))
-            }
-            Self::Many { count } => {
-                format!(
-                    "Docker runs a process for each port and host address, {count} ports would take long; --yes goes on"
-                )
-            }
-            Self::NotOpen { open, .. } if open.is_empty() => "no port is open".to_owned(),
-            Self::NotOpen { open, .. } => {
-                format!("open are {}", open.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-            }
-            Self::NothingOpen { .. } => "open one with `portgate open PORT`".to_owned(),
-            Self::GateNotRunning { .. } => "start it with `portgate start`".to_owned(),
-            Self::GateNewer { .. } => "upgrade this portgate; `portgate down` would remove the gate".to_owned(),
-            Self::Contended { .. } => "another portgate works on the same cluster: try again".to_owned(),
-            Self::Unproven { .. } => {
-                "what is open stays open, and leads to its target as soon as that listens; `portgate test` tries again"
-                    .to_owned()
-            }
-            Self::Broken { .. } => "`portgate logs` shows what the gate says".to_owned(),
-            Self::NodeStopped { node } => format!("start it with `docker start {node}`"),
-            Self::UnusableNetwork { .. } => {
-                "name the network that the nodes are on; `docker network ls` lists all".to_owned()
-            }
-            Self::NoAddress { .. } => "`ip address` lists this machine's; 0.0.0.0 stands for all of them".to_owned(),
-            _ => String::new(),
-        }
-    }
-}
-
-fn no_backend_hint(why: &NoBackend) -> Option<String> {
-    match why {
-        NoBackend::NoEndpoint { object } | NoBackend::NotReady { object } | NoBackend::NoPod { object } => {
-            let (kind, name, namespace) = (object.kind.short(), &object.name, &object.namespace);
-            Some(format!(
-                "`kubectl describe {kind}/{name} -n {namespace}` shows its selector, `kubectl get pods -n {namespace}` the pods"
-            ))
-        }
-        _ => None,
-    }
 }
 
 /// What a door could not find is told in the words of what it looked for.
@@ -287,13 +184,5 @@ impl From<DoorError> for Failure {
 impl From<AccessError> for Failure {
     fn from(error: AccessError) -> Self {
         Self::Access(error)
-    }
-}
-
-fn suggestion(nearest: Option<&String>, known: &[String], what: &str) -> String {
-    match (nearest, known) {
-        (Some(nearest), _) => format!("did you mean {nearest}?"),
-        (None, []) => format!("there are no {what}"),
-        (None, known) => format!("there are {}", known.join(", ")),
     }
 }

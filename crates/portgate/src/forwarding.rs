@@ -54,7 +54,8 @@ impl Forwarding {
     }
 
     fn resolve(&self, mapping: &Mapping) -> Resolution {
-        let view = View { nodes: &[], seen: &Addresses::new(), objects: &self.objects, means: Means::Api };
+        // The API server leads to pods by their names, whatever addresses they have.
+        let view = View { nodes: &[], seen: &Addresses::new(), objects: &self.objects, means: Means::Api, own: None };
         view.resolve(&mapping.target, mapping.local.protocol)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use portgate_core::cluster::ClusterId;
 use portgate_core::control::{Detail, Request, Response};
+use portgate_core::limits::{ANSWER_TIME, EXEC_TIME};
 use portgate_core::mapping::Mapping;
 use portgate_core::plan::RunningGate;
 use portgate_core::state::GateState;
@@ -27,9 +28,6 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How long a process gate's socket is waited for. It is there for as long as the gate lives.
 const SOCKET_PATIENCE: Duration = Duration::ZERO;
-
-/// How long a gate may take to answer. Opening a thousand ports takes it less than a second.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// A gate, running or not.
 #[derive(Clone, Debug)]
@@ -123,7 +121,7 @@ impl Gates {
             [one] => one.clone(),
             [] => return Err(Failure::NothingOpen { cluster: arguments.name().map(str::to_owned) }),
             several => {
-                return Err(Failure::SeveralClusters { names: several.iter().map(|id| id.name.clone()).collect() });
+                return Err(Failure::SeveralClusters { names: choice::names(several) });
             }
         };
         Ok((chosen, named))
@@ -138,7 +136,7 @@ impl Gates {
                 self.list.retain(|gate| is_called(gate.cluster(), name));
                 if let (Some(engine), true) = (&self.engine, self.list.is_empty()) {
                     known.extend(engine.clusters().await?.into_iter().map(|cluster| cluster.id));
-                    known.extend(engine.clusters_with_volume().await?);
+                    known.extend(engine.gate_volumes().await?.into_iter().map(|volume| volume.cluster));
                 }
                 known.sort();
                 known.dedup();
@@ -151,10 +149,10 @@ impl Gates {
         Ok(self)
     }
 
-    /// What each gate says, at once.
-    pub(crate) async fn reports(self, detail: Detail) -> Result<Vec<Report>, Failure> {
+    /// What each gate says, if it does so within `patience`. All are asked at once.
+    pub(crate) async fn reports(self, detail: Detail, patience: Duration) -> Result<Vec<Report>, Failure> {
         let engine = self.engine.as_ref();
-        try_join_all(self.list.into_iter().map(|gate| Report::of(engine, gate, detail))).await
+        try_join_all(self.list.into_iter().map(|gate| Report::of(engine, gate, detail, patience))).await
     }
 }
 
@@ -175,6 +173,12 @@ pub(crate) fn processes() -> Vec<Gate> {
     process_gate::all().into_iter().filter_map(gate).collect()
 }
 
+/// Why there may be process gates of this user that nobody knows of: their state files cannot be used.
+pub(crate) fn unusable_states() -> Vec<Failure> {
+    let unusable = |(_, paths): (String, ProcessPaths)| Some(Store::new(paths.state()).load().err()?.into());
+    process_gate::refused().into_iter().chain(process_gate::all().into_iter().filter_map(unusable)).collect()
+}
+
 /// A gate, and what it carries.
 pub(crate) struct Report {
     pub(crate) gate: Gate,
@@ -185,58 +189,75 @@ pub(crate) struct Report {
 pub(crate) enum Contents {
     /// It runs, and says so itself.
     Live { status: GateStatus, control: Control },
-    /// It does not run; its state file tells what it would carry.
-    Stopped { state: Option<GateState>, word: String },
+    /// It runs and does not say; its state file tells what it is to carry, unless that is damaged.
+    Silent { state: Result<Option<GateState>, Failure>, why: String },
+    /// It does not run; its state file tells what it would carry, unless that is damaged.
+    Stopped { state: Result<Option<GateState>, Failure>, word: String },
 }
 
 impl Report {
-    async fn of(engine: Option<&Engine>, gate: Gate, detail: Detail) -> Result<Self, Failure> {
+    async fn of(engine: Option<&Engine>, gate: Gate, detail: Detail, patience: Duration) -> Result<Self, Failure> {
         let contents = match &gate {
-            Gate::Container(container) => Self::of_container(engine, &gate, container, detail).await?,
-            Gate::Process { paths, .. } => match Control::connect(engine, &gate).await {
-                Ok(mut control) => Contents::Live { status: control.tell(detail).await?, control },
-                Err(Failure::Client(ClientError::Connect { .. })) => {
-                    Contents::Stopped { state: Store::new(paths.state()).load()?, word: "stopped".to_owned() }
+            Gate::Container(container) if container.state == RunState::Running => {
+                match live(engine, &gate, detail, patience).await {
+                    Ok(live) => live,
+                    Err(failure) => {
+                        let (state, why) = kept(engine, container, failure.to_string()).await?;
+                        Contents::Silent { state, why }
+                    }
                 }
-                Err(failure) => return Err(failure),
+            }
+            Gate::Container(container) => {
+                let (state, word) = kept(engine, container, word(container.state).to_owned()).await?;
+                Contents::Stopped { state, word }
+            }
+            Gate::Process { paths, .. } => match live(engine, &gate, detail, patience).await {
+                Ok(live) => live,
+                Err(Failure::Client(ClientError::Connect { .. })) => {
+                    Contents::Stopped { state: Ok(Store::new(paths.state()).load()?), word: "stopped".to_owned() }
+                }
+                Err(failure) => {
+                    Contents::Silent { state: Ok(Store::new(paths.state()).load()?), why: failure.to_string() }
+                }
             },
         };
         Ok(Self { gate, contents })
     }
 
-    /// A gate that runs and does not answer carries what its state file says, like one that is stopped.
-    async fn of_container(
-        engine: Option<&Engine>,
-        gate: &Gate,
-        container: &GateContainer,
-        detail: Detail,
-    ) -> Result<Contents, Failure> {
-        let word = if container.state == RunState::Running {
-            let live = async {
-                let mut control = Control::connect(engine, gate).await?;
-                Ok::<_, Failure>(Contents::Live { status: control.tell(detail).await?, control })
-            };
-            match live.await {
-                Ok(live) => return Ok(live),
-                Err(failure) => format!("not answering ({failure})"),
-            }
-        } else {
-            word(container.state).to_owned()
-        };
-        let engine = engine.ok_or(Failure::NoCluster)?;
-        // A container that is being removed has no files any more, and no other gate suffers from that.
-        let (state, word) = match engine.read_state(&container.name).await {
-            Ok(state) => (state, word),
-            Err(failure) => (None, format!("{word} ({failure})")),
-        };
-        Ok(Contents::Stopped { state, word })
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.contents, Contents::Live { .. })
     }
 
-    /// The gate's mappings; those of a stopped gate have no backend and no traffic.
+    /// The gate's mappings; those of a gate that is stopped or does not say have no backend and no traffic.
     pub(crate) fn mappings(&self) -> Vec<MappingStatus> {
+        let (state, shown) = match &self.contents {
+            Contents::Live { status, .. } => return status.mappings.clone(),
+            Contents::Silent { state, why } => (state, MappingState::Unknown { message: why.clone() }),
+            Contents::Stopped { state, .. } => (state, MappingState::Stopped),
+        };
+        let known = state.iter().flatten().flat_map(|state| &state.mappings);
+        known.map(|mapping| idle(mapping, shown.clone())).collect()
+    }
+
+    /// What is said of a gate that does not tell what it carries, where that is not known from elsewhere.
+    pub(crate) fn unlisted(&self) -> Option<String> {
+        let name = self.gate.name();
         match &self.contents {
-            Contents::Live { status, .. } => status.mappings.clone(),
-            Contents::Stopped { state, .. } => state.iter().flat_map(|state| &state.mappings).map(stopped).collect(),
+            Contents::Silent { state: Ok(None), why } => Some(format!("gate {name} does not answer: {why}")),
+            Contents::Stopped { state: Ok(None), word } => Some(format!("gate {name} is {word}")),
+            _ => None,
+        }
+    }
+
+    /// Why it is not known what the gate carries.
+    pub(crate) fn damage(&self) -> Option<&Failure> {
+        match &self.contents {
+            Contents::Silent { state: Err(failure), .. } | Contents::Stopped { state: Err(failure), .. } => {
+                Some(failure)
+            }
+            Contents::Silent { state: Ok(_), .. } | Contents::Stopped { state: Ok(_), .. } | Contents::Live { .. } => {
+                None
+            }
         }
     }
 
@@ -245,11 +266,43 @@ impl Report {
         self.gate.check_version()?;
         match self.contents {
             Contents::Live { status, control } => Ok((self.gate, status, control)),
+            // To start it would not help.
+            Contents::Silent { state: Err(failure), .. } | Contents::Stopped { state: Err(failure), .. } => {
+                Err(failure)
+            }
+            Contents::Silent { why, .. } => Err(Failure::GateSilent { gate: self.gate.name().to_owned(), why }),
             Contents::Stopped { word, .. } => {
                 Err(Failure::GateNotRunning { gate: self.gate.name().to_owned(), state: word })
             }
         }
     }
+}
+
+/// What a running gate says, if it does so in time.
+async fn live(engine: Option<&Engine>, gate: &Gate, detail: Detail, patience: Duration) -> Result<Contents, Failure> {
+    let mut control = within(EXEC_TIME.max(patience), Control::connect(engine, gate)).await?;
+    let status = within(patience, control.tell(detail)).await?;
+    Ok(Contents::Live { status, control })
+}
+
+async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout(limit, answer).await.unwrap_or(Err(ClientError::TimedOut(limit).into()))
+}
+
+/// What a gate that does not say it itself has in its state file, beside what is said of the gate. One that is being
+/// removed has no files any more, and no other gate suffers from that.
+async fn kept(
+    engine: Option<&Engine>,
+    container: &GateContainer,
+    word: String,
+) -> Result<(Result<Option<GateState>, Failure>, String), Failure> {
+    let engine = engine.ok_or(Failure::NoCluster)?;
+    let read = async { Ok(engine.read_state(&container.name).await?) };
+    Ok(match within(EXEC_TIME, read).await {
+        Ok(state) => (Ok(state), word),
+        Err(Failure::State(error)) if error.is_damage() => (Err(error.into()), word),
+        Err(failure) => (Ok(None), format!("{word} ({failure})")),
+    })
 }
 
 /// The state of a gate that does not run.
@@ -261,14 +314,15 @@ fn word(state: RunState) -> &'static str {
     }
 }
 
-fn stopped(mapping: &Mapping) -> MappingStatus {
+/// A mapping that carries nothing, as far as is known.
+fn idle(mapping: &Mapping, state: MappingState) -> MappingStatus {
     MappingStatus {
         local: mapping.local.clone(),
         target: mapping.target.clone(),
         backends: Vec::new(),
         datapath: Datapath::Relay,
         relay_because: Some(RelayReason::Stopped),
-        state: MappingState::Stopped,
+        state,
         counters: Counters::default(),
     }
 }
@@ -319,7 +373,7 @@ impl Control {
                 Self::Ended => Err(ClientError::Ended),
             }
         };
-        let limit = ANSWER + if let Request::Probe(probe) = request { probe.timeout } else { Duration::ZERO };
+        let limit = ANSWER_TIME + if let Request::Probe(probe) = request { probe.timeout } else { Duration::ZERO };
         let outcome = tokio::time::timeout(limit, answer).await.unwrap_or(Err(ClientError::TimedOut(limit)));
         match (outcome, std::mem::replace(self, Self::Ended)) {
             // What the other side wrote on its standard error says more than that it hung up.

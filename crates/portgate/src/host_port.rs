@@ -3,14 +3,15 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
+use portgate_core::control::Detail;
+use portgate_core::limits::STATUS_TIME;
 use portgate_core::mapping::{HostAddresses, Local, Mapping};
 use portgate_core::port::Protocol;
 use portgate_core::status::Placement;
 use portgate_docker::engine::Engine;
-use portgate_docker::gate::RunState;
 
 use crate::failure::Failure;
-use crate::gates::Control;
+use crate::gates::{Gate, Gates, Report};
 
 /// Tries to listen on every local end, for a moment. The first that cannot be had is the error.
 ///
@@ -90,20 +91,14 @@ async fn holder(engine: Option<&Engine>, local: &Local, address: SocketAddr) -> 
     ))
 }
 
-/// The gate in the host's network that has a mapping there. One that does not answer is passed over.
+/// The gate in the host's network that has a mapping there. All are asked at once, and one that does not answer soon is
+/// passed over.
 async fn gate_of(engine: &Engine, local: &Local) -> Result<Option<String>, Failure> {
-    for gate in engine.gates(None).await? {
-        if gate.placement != Some(Placement::Host) || gate.state != RunState::Running {
-            continue;
-        }
-        let control = Control::of_container(engine, &gate.cluster, Placement::Host, &gate.name).await;
-        let Ok(mut control) = control else { continue };
-        let Ok(status) = control.status().await else { continue };
-        if status.mappings.iter().any(|mapping| mapping.local.overlaps(local)) {
-            return Ok(Some(gate.name));
-        }
-    }
-    Ok(None)
+    let mut list: Vec<Gate> = engine.gates(None).await?.into_iter().map(Gate::Container).collect();
+    list.retain(|gate| gate.placement() == Placement::Host);
+    let reports = Gates { engine: Some(engine.clone()), list }.reports(Detail::Brief, STATUS_TIME).await?;
+    let has = |report: &&Report| report.is_live() && report.mappings().iter().any(|it| it.local.overlaps(local));
+    Ok(reports.iter().find(has).map(|report| report.gate.name().to_owned()))
 }
 
 #[cfg(test)]

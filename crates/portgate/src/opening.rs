@@ -7,19 +7,20 @@ use portgate_core::cluster::Cluster;
 use portgate_core::control::Detail;
 use portgate_core::host_port::{self, Wanted};
 use portgate_core::kubernetes::Objects;
+use portgate_core::limits::ANSWER_TIME;
 use portgate_core::mapping::{Local, Mapping, Target};
 use portgate_core::plan::{self, RunningGate, Step};
 use portgate_core::status::{Datapath, Placement};
 use portgate_core::table::{Means, NoBackend, View};
 use portgate_docker::engine::Engine;
-use portgate_docker::gate::{GateContainer, RunState};
+use portgate_docker::gate::{self as containers, GateContainer, RunState};
 
 use crate::apply::{self, Ground, Undertaking, node_hosts};
 use crate::args::{DatapathArgument, ImageArguments, PlacementArgument};
 use crate::failure::Failure;
 use crate::gates::{Gate, Gates};
 use crate::interrupt::Interrupt;
-use crate::site::Site;
+use crate::site::{Site, own_addresses};
 use crate::trial::{self, Method, Trial};
 use crate::view::Progress;
 use crate::{host_port as ports, packed};
@@ -91,13 +92,18 @@ impl Planned {
 impl Opening<'_> {
     /// Decides what is to be done to open these.
     pub(crate) async fn plan(&self, new: &[Wanted]) -> Result<Planned, Failure> {
+        self.plan_around(new, &[]).await
+    }
+
+    /// Decides so, where other containers have some of the names that a new gate could have.
+    async fn plan_around(&self, new: &[Wanted], taken: &[String]) -> Result<Planned, Failure> {
         let (running, names, site) = self.running().await?;
         let is_new = site.is_none();
         let mut site = self.site(site).await?;
         let open: Vec<Mapping> = running.iter().flat_map(|gate| gate.mappings.clone()).collect();
         let mappings = host_port::assign(new.to_vec(), &open, |local| self.is_free(local))?;
         let wanted = plan::with(&open, &mappings)?;
-        let needs_route = self.needs_route(mappings.iter().filter(|mapping| !open.contains(mapping)));
+        let needs_route = self.needs_route(mappings.iter().filter(|mapping| !open.contains(mapping)))?;
         if let (Some(target), Datapath::Relay) = (&needs_route, site.datapath) {
             // A gate in published placement stays as it is; a further one may have more rights.
             if site.placement != Placement::Published || self.datapath.is_some() && is_new {
@@ -106,7 +112,8 @@ impl Opening<'_> {
             site.datapath = Datapath::Kernel;
         }
         let open_already = mappings.iter().filter(|mapping| open.contains(mapping)).cloned().collect();
-        let steps = plan::plan(&self.cluster.id, &wanted, &running, &names, site.placement);
+        let all_names = [&names, taken].concat();
+        let steps = plan::plan(&self.cluster.id, &wanted, &running, &all_names, site.placement);
         let needs_route = needs_route.filter(|_| site.placement == Placement::Published);
         Ok(Planned { steps, gates: names, site, mappings, open_already, needs_route })
     }
@@ -117,13 +124,13 @@ impl Opening<'_> {
     }
 
     /// The first target that only a route leads to.
-    fn needs_route<'m>(&self, mappings: impl Iterator<Item = &'m Mapping>) -> Option<Target> {
-        let (nodes, seen) = (self.cluster.node_names(), self.cluster.addresses());
+    fn needs_route<'m>(&self, mappings: impl Iterator<Item = &'m Mapping>) -> Result<Option<Target>, Failure> {
+        let (nodes, seen, own) = (self.cluster.node_names(), self.cluster.addresses(), own_addresses(self.engine)?);
         let means = Means::Network { routes: false };
-        let view = View { nodes: &nodes, seen: &seen, objects: self.objects, means };
+        let view = View { nodes: &nodes, seen: &seen, objects: self.objects, means, own: Some(&own) };
         let resolve = |mapping: &Mapping| view.resolve(&mapping.target, mapping.local.protocol);
         let unreached = mappings.into_iter().find(|mapping| matches!(resolve(mapping), Err(NoBackend::NoRoute { .. })));
-        unreached.map(|mapping| mapping.target.clone())
+        Ok(unreached.map(|mapping| mapping.target.clone()))
     }
 
     /// Where the gates are to run: where those do that there are. To ask for another place is an error then.
@@ -148,8 +155,9 @@ impl Opening<'_> {
         prove: bool,
         most: usize,
     ) -> Result<(Planned, Vec<Trial>), Failure> {
+        let mut taken = Vec::new();
         for _ in 0..ATTEMPTS {
-            let planned = self.interrupt.abandon(self.plan(new)).await?;
+            let planned = self.interrupt.abandon(self.plan_around(new, &taken)).await?;
             let published = planned.published();
             if published > most {
                 return Err(Failure::Many { count: published });
@@ -157,7 +165,13 @@ impl Opening<'_> {
             match self.attempt(&planned, prove).await {
                 // A port that portgate chose, and another program was faster to take, is chosen anew.
                 Err(Failure::PortTaken { local, .. }) if !is_named(new, &local) => {}
-                Err(failure) if self.lost_a_race(&failure, &planned).await? => tokio::time::sleep(WAIT).await,
+                Err(failure) if self.lost_a_race(&failure, &planned).await? => {
+                    // Of another portgate that works on the same cluster, or of a container that is no gate of it.
+                    if let Failure::Create(containers::Error::NameTaken { name, .. }) = failure {
+                        taken.push(name);
+                    }
+                    tokio::time::sleep(WAIT).await;
+                }
                 outcome => return outcome.map(|trials| (planned, trials)),
             }
         }
@@ -238,7 +252,7 @@ impl Opening<'_> {
         let site = host.or(containers.first()).map(Site::of);
         let names = containers.iter().map(|container| container.name.clone()).collect();
         let list = containers.into_iter().map(Gate::Container).collect();
-        let reports = Gates { engine: Some(self.engine.clone()), list }.reports(Detail::Brief).await?;
+        let reports = Gates { engine: Some(self.engine.clone()), list }.reports(Detail::Brief, ANSWER_TIME).await?;
         let running: Result<Vec<RunningGate>, Failure> = reports
             .into_iter()
             .map(|report| {

@@ -69,6 +69,19 @@ pub(crate) fn all() -> Vec<(String, ProcessPaths)> {
     running.union(&kept_names).map(|name| (name.clone(), paths(name))).collect()
 }
 
+/// Why this user's gates cannot be looked for, where that is so: another user could have prepared their directories.
+pub(crate) fn refused() -> Vec<Failure> {
+    let directories = BTreeSet::from([directory(), state_home()]);
+    let refusal = |directory: PathBuf| match entries(&directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Some(Failure::system(format!(
+            "use the directory {}, which must be this user's alone",
+            directory.display()
+        ))(error)),
+        _ => None,
+    };
+    directories.into_iter().filter_map(refusal).collect()
+}
+
 /// Takes the first of `forward`, `forward-2`, … that no gate of this user has. What it carries is kept over a reboot if
 /// `is_kept`.
 pub(crate) fn claim(first: &str, is_kept: bool) -> Result<ProcessPaths, Failure> {
@@ -113,7 +126,7 @@ pub(crate) fn save(paths: &ProcessPaths, state: &GateState) -> Result<(), Failur
 pub(crate) fn settings(paths: &ProcessPaths) -> Settings {
     let engine = EngineSettings::from_variables(|name| std::env::var(name).ok());
     let place = Place::Process(ProcessPlace { engine });
-    Settings { place, state: paths.state(), socket: paths.socket(), limits: Limits::default() }
+    Settings { place, state: paths.state(), socket: paths.socket(), limits: Limits::default(), worker: None }
 }
 
 /// Starts a gate that outlives this command, and waits until it listens.

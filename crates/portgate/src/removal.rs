@@ -5,8 +5,9 @@ use portgate_core::cluster::{ClusterId, Provider};
 use portgate_core::control::Request;
 use portgate_core::status::Placement;
 use portgate_docker::engine::Engine;
+use portgate_docker::gate::GateVolume;
 
-use crate::apply::{GRACE, volume};
+use crate::apply::GRACE;
 use crate::args::ClusterArguments;
 use crate::choice;
 use crate::failure::Failure;
@@ -20,7 +21,7 @@ pub(crate) async fn remove(cluster: &ClusterId, gates: &Gates) -> Result<(), Fai
     let removals = join_all(gates.list.iter().map(|gate| remove_gate(gates, gate))).await;
     removals.into_iter().collect::<Result<(), Failure>>()?;
     match &gates.engine {
-        Some(engine) => Ok(engine.remove_volume(&volume(cluster)).await?),
+        Some(engine) => Ok(engine.remove_volumes_of(cluster).await?),
         None => Ok(()),
     }
 }
@@ -28,21 +29,21 @@ pub(crate) async fn remove(cluster: &ClusterId, gates: &Gates) -> Result<(), Fai
 /// Removes the volumes whose gates are gone, of the cluster or network that was named, or of all. Returns how many there were.
 pub(crate) async fn remove_volumes(arguments: &ClusterArguments) -> Result<usize, Failure> {
     let engine = choice::engine().await?;
-    let mut orphans = engine.clusters_with_volume().await?;
+    let mut orphans = engine.gate_volumes().await?;
     let gates = engine.gates(None).await?;
-    orphans.retain(|id| {
+    orphans.retain(|GateVolume { cluster: id, .. }| {
         let meant = match &arguments.network {
             Some(network) => id.provider == Provider::Network && id.name == *network,
             None => arguments.name().is_none_or(|name| gates::is_called(id, name)),
         };
         meant && !gates.iter().any(|gate| gate.cluster == *id)
     });
-    for id in &orphans {
+    for GateVolume { cluster: id, name } in &orphans {
         if leftovers::exist(id) {
             leftovers::sweep_orphan(&engine, id).await?;
         }
-        engine.remove_volume(&volume(id)).await?;
-        view::note(format!("volume {} is removed", volume(id)));
+        engine.remove_volume(name).await?;
+        view::note(format!("volume {name} is removed"));
     }
     Ok(orphans.len())
 }
@@ -65,7 +66,7 @@ async fn remove_gate(gates: &Gates, gate: &Gate) -> Result<(), Failure> {
             }
             engine.remove(&container.name, true).await?;
             if in_host {
-                leftovers::sweep(engine, &container.cluster, &container.network, &container.image).await?;
+                leftovers::sweep(engine, &container.cluster, &container.network, &container.image_id).await?;
             }
         }
         (Gate::Container(_), None) => return Err(Failure::NoCluster),

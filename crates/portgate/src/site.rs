@@ -5,8 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use portgate_core::cluster::ClusterId;
 use portgate_core::mapping::Local;
 use portgate_core::status::{Datapath, Placement};
+use portgate_core::table::{Forbidden, OwnAddresses};
 use portgate_docker::engine::{Engine, EngineInfo};
 use portgate_docker::gate::{GateContainer, GateForm, HostForm};
+use portgate_gate::own;
 use portgate_gate::paths::host_socket;
 
 use crate::args::{DatapathArgument, PlacementArgument};
@@ -36,6 +38,11 @@ impl Site {
         Ok(Self { placement, datapath: datapath.map_or(usual, Datapath::from) })
     }
 
+    /// The addresses of this machine, which a gate there cannot find out itself and must not lead to.
+    pub(crate) fn machine(self, engine: &Engine) -> Result<OwnAddresses, Failure> {
+        if self.placement == Placement::Published { own_addresses(engine) } else { Ok(OwnAddresses::default()) }
+    }
+
     /// Where a gate runs that is there.
     pub(crate) fn of(gate: &GateContainer) -> Self {
         Self { placement: gate.placement.unwrap_or(Placement::Published), datapath: gate.datapath }
@@ -52,4 +59,12 @@ impl Site {
         let (control_socket, socket_group) = (host_socket(cluster), metadata.gid());
         Ok(GateForm::Host(HostForm { docker_socket, control_socket, socket_group, datapath: self.datapath }))
     }
+}
+
+/// The addresses of this machine, if the engine runs on it.
+pub(crate) fn own_addresses(engine: &Engine) -> Result<OwnAddresses, Failure> {
+    if !engine.endpoint().is_local() {
+        return Ok(OwnAddresses::default());
+    }
+    own::addresses(Forbidden::Host).map_err(Failure::system("read this machine's addresses"))
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::ListenerError;
+use crate::escape;
+
 /// A specification that cannot be read.
 ///
 /// [`fmt::Display`] shows the text with a mark under the place; [`SpecError::hint`] says what to do.
@@ -48,6 +51,9 @@ pub enum SpecErrorKind {
     /// `999.0.0.1:80` or `[::g]:80`
     #[error("not an IP address")]
     Address,
+    /// `224.0.0.1:80:30080`
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
     /// `::1:80`
     #[error("an IPv6 address needs brackets")]
     Brackets,
@@ -92,6 +98,7 @@ impl SpecError {
             }
             SpecErrorKind::Protocol => "the protocols are tcp, udp and tcp+udp, as 30998/udp",
             SpecErrorKind::Address => "an address is written 127.0.0.1, [::1] or localhost",
+            SpecErrorKind::Listener(error) => error.hint(),
             SpecErrorKind::Brackets => "write it as [::1]:8080:30080",
             SpecErrorKind::TargetKind => {
                 "the targets are PORT, FIRST-LAST, svc/NAME[.NAMESPACE][:PORT], pod/NAME[.NAMESPACE]:PORT (also deploy/, sts/, ds/) and node/CONTAINER:PORT"
@@ -103,17 +110,19 @@ impl SpecError {
     }
 }
 
+/// The text may have come from anywhere: what is not safe to print is escaped, and the mark stands under what is shown.
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.input.get(self.at.clone()).unwrap_or_default();
+        let (before, rest) = self.input.split_at_checked(self.at.start).unwrap_or_default();
+        let place = escape::line(rest.get(..self.at.len()).unwrap_or_default());
         if place.is_empty() {
             writeln!(f, "{}", self.kind)?;
         } else {
             writeln!(f, "`{place}`: {}", self.kind)?;
         }
-        let column = self.input.get(..self.at.start).unwrap_or_default().chars().count();
+        let column = escape::line(before).chars().count();
         let width = place.chars().count().max(1);
-        writeln!(f, "  {}", self.input)?;
+        writeln!(f, "  {}", escape::message(&self.input))?;
         write!(f, "  {:column$}{}", "", "^".repeat(width))
     }
 }

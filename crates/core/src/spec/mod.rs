@@ -6,6 +6,7 @@
 //! `node/CONTAINER:PORT`.
 
 mod error;
+mod listener;
 mod parse;
 mod target;
 
@@ -13,6 +14,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub use error::{SpecError, SpecErrorKind};
+pub use listener::{ListenerError, listener};
 pub use target::{TargetError, every_port};
 
 use crate::host_port::{Advice, Wanted};

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use super::{Bind, ObjectName, PortSpec, Selector, SpecError, SpecErrorKind, TargetSpec};
+use super::{Bind, ObjectName, PortSpec, Selector, SpecError, SpecErrorKind, TargetSpec, listener};
 use crate::kubernetes::{Kind, PortName};
 use crate::port::{Port, PortRange, Protocols};
 
@@ -12,7 +12,7 @@ const MAX_LABEL: usize = 63;
 
 pub(super) fn port_spec(input: &str) -> Result<PortSpec, SpecError> {
     let mut cursor = Cursor::new(input)?;
-    let bind = cursor.bind()?;
+    let bind = cursor.bind()?.map(|bind| cursor.listener(bind)).transpose()?;
     let (host, target, start) = if cursor.at_digit() {
         let start = cursor.at;
         let range = cursor.ports()?;
@@ -94,7 +94,7 @@ impl<'a> Cursor<'a> {
             if !(self.eat(']') && self.eat(':')) {
                 return Err(self.error(self.at..self.at, SpecErrorKind::Port));
             }
-            return Ok(Some(Bind::Address(IpAddr::V6(address))));
+            return Ok(Some(Bind::Address(IpAddr::V6(address).to_canonical())));
         }
         let (text, at) = self.take_until(&[':', '/']);
         if self.rest().starts_with(':') {
@@ -116,6 +116,13 @@ impl<'a> Cursor<'a> {
         }
         self.at = start;
         Ok(None)
+    }
+
+    /// The address that was just read, if a port can listen on it.
+    fn listener(&self, bind: Bind) -> Result<Bind, SpecError> {
+        let Bind::Address(address) = bind else { return Ok(bind) };
+        let at = 0..self.at.saturating_sub(":".len());
+        listener(address).map(Bind::Address).map_err(|error| self.error(at, error.into()))
     }
 
     /// Whether the text looks like an IPv6 address that lacks its brackets: `::1:80`, `fe80::1`, but not `1:2:3`.

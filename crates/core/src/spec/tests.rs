@@ -243,7 +243,12 @@ fn port() -> impl Strategy<Value = Port> {
 }
 
 fn bind() -> impl Strategy<Value = Bind> {
-    prop_oneof![Just(Bind::Localhost), any::<IpAddr>().prop_map(Bind::Address)]
+    prop_oneof![
+        Just(Bind::Localhost),
+        any::<IpAddr>()
+            .prop_filter_map("nobody listens there", |address| listener(address).ok())
+            .prop_map(Bind::Address)
+    ]
 }
 
 fn protocols() -> impl Strategy<Value = Protocols> {
@@ -308,4 +313,29 @@ proptest! {
             Err(error) => prop_assert!(text.get(error.at).is_some()),
         }
     }
+}
+
+#[test]
+fn an_address_that_nobody_can_connect_to_is_refused() {
+    assert_snapshot!(refusal("224.0.0.1:53:30053/udp"), @r"
+    `224.0.0.1`: cannot listen on a multicast address
+      224.0.0.1:53:30053/udp
+      ^^^^^^^^^
+    hint: name one of this machine's addresses, as 127.0.0.1 or [::1]; `ip address` lists them, 0.0.0.0 stands for all
+    ");
+    for text in ["255.255.255.255:80", "[fe80::1]:80", "[ff02::1]:80:svc/web", "[::ffff:224.0.0.1]:80"] {
+        assert!(matches!(PortSpec::parse(text).unwrap_err().kind, SpecErrorKind::Listener(_)), "{text}");
+    }
+    // What an older portgate has opened can be closed.
+    assert!(Selector::parse("224.0.0.1:53").is_ok());
+}
+
+#[test]
+fn what_a_terminal_obeys_is_escaped_and_the_mark_stands_under_the_place() {
+    assert_snapshot!(refusal("\u{1b}[2J:30999\n/sctp"), @r"
+    `\u{1b}[2J`: not a port: ports are 1 to 65535
+      \u{1b}[2J:30999\n/sctp
+      ^^^^^^^^^
+    hint: a port is written [ADDRESS:][HOSTPORT:]TARGET[/PROTOCOL], as 30999, 8080:30080 or 127.0.0.1:8080:30080/tcp
+    ");
 }

@@ -1,8 +1,10 @@
 //! From mappings, nodes, Services and endpoints to backends.
 
+mod forbidden;
 mod object;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::kubernetes::{ObjectKey, Objects, PortName};
 use crate::mapping::{Local, Mapping, Target};
 use crate::port::{Port, Protocol};
+
+pub use forbidden::{Forbidden, OwnAddresses};
 
 /// How a backend is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,6 +122,16 @@ pub enum NoBackend {
         /// The object.
         object: ObjectKey,
     },
+    /// No mapping leads to an address that the target has, and it has no other one.
+    #[error("cannot lead to {address} of {owner}: {because}")]
+    Forbidden {
+        /// Whose address it is: the object, or the container.
+        owner: String,
+        /// The address.
+        address: IpAddr,
+        /// Why.
+        because: Forbidden,
+    },
     /// The API server carries TCP alone.
     #[error("the Kubernetes API server carries no UDP")]
     UdpByApi,
@@ -155,6 +169,8 @@ pub struct View<'a> {
     pub objects: &'a Objects,
     /// How they are reached.
     pub means: Means,
+    /// The addresses that no mapping leads to; `None` where the nodes are processes of this machine.
+    pub own: Option<&'a OwnAddresses>,
 }
 
 /// Decides where each mapping leads now.
@@ -170,24 +186,60 @@ impl View<'_> {
     /// Decides where one target leads now.
     pub fn resolve(&self, target: &Target, protocol: Protocol) -> Resolution {
         match target {
-            Target::NodePort { port } => {
-                let backends: Vec<_> = self.nodes.iter().filter_map(|node| self.on_node(node, *port)).collect();
-                if backends.is_empty() { Err(NoBackend::ClusterStopped) } else { Ok(backends) }
+            Target::NodePort { port } => self.on_nodes(self.nodes, *port),
+            Target::Node { container, port } => {
+                let backend = self.on_node(container, *port)?;
+                let stopped = || NoBackend::ContainerStopped { container: container.clone() };
+                backend.map(|backend| vec![backend]).ok_or_else(stopped)
             }
-            Target::Node { container, port } => self
-                .on_node(container, *port)
-                .map(|backend| vec![backend])
-                .ok_or_else(|| NoBackend::ContainerStopped { container: container.clone() }),
             Target::Object { object, port } => self.object(object, port, protocol),
         }
     }
 
+    /// The addresses of a target that it is not led to, though it may have others.
+    pub fn forbidden(&self, target: &Target) -> BTreeMap<IpAddr, Forbidden> {
+        let seen = |container: &String| self.seen.get(container).into_iter().flatten().copied();
+        let addresses: Vec<IpAddr> = match target {
+            Target::NodePort { .. } => self.nodes.iter().flat_map(seen).collect(),
+            Target::Node { container, .. } => seen(container).collect(),
+            Target::Object { object, .. } => self.addresses(object),
+        };
+        addresses.into_iter().filter_map(|address| Some((address, self.own?.forbid(address)?))).collect()
+    }
+
+    /// A port of each of these containers that runs.
+    fn on_nodes<'n>(&self, nodes: impl IntoIterator<Item = &'n String>, port: Port) -> Resolution {
+        let mut backends = Vec::new();
+        let mut otherwise = NoBackend::ClusterStopped;
+        for node in nodes {
+            match self.on_node(node, port) {
+                Ok(backend) => backends.extend(backend),
+                Err(why) => otherwise = why,
+            }
+        }
+        if backends.is_empty() { Err(otherwise) } else { Ok(backends) }
+    }
+
     /// A port of a container, if that runs.
-    fn on_node(&self, container: &str, port: Port) -> Option<Backend> {
-        let addresses = self.seen.get(container)?;
-        let address = addresses.iter().find(|address| address.is_ipv4()).or_else(|| addresses.first())?;
+    fn on_node(&self, container: &str, port: Port) -> Result<Option<Backend>, NoBackend> {
+        let addresses = self.seen.get(container).map(Vec::as_slice).unwrap_or_default();
+        let allowed = addresses.iter().filter(|address| self.allows(**address));
+        let Some(address) = allowed.min_by_key(|address| address.is_ipv6()) else {
+            return addresses.iter().find_map(|address| self.refusal(&container, *address)).map_or(Ok(None), Err);
+        };
         let address = SocketAddr::new(*address, port.number());
-        Some(Backend { node: container.to_owned(), address, reach: Reach::Node })
+        Ok(Some(Backend { node: container.to_owned(), address, reach: Reach::Node }))
+    }
+
+    /// Whether a mapping may lead to this address.
+    fn allows(&self, address: IpAddr) -> bool {
+        self.own.is_none_or(|own| own.forbid(address).is_none())
+    }
+
+    /// Why no mapping leads to this address, if none may.
+    fn refusal(&self, owner: &dyn fmt::Display, address: IpAddr) -> Option<NoBackend> {
+        let because = self.own?.forbid(address)?;
+        Some(NoBackend::Forbidden { owner: owner.to_string(), address, because })
     }
 }
 

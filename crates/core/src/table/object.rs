@@ -43,15 +43,16 @@ impl View<'_> {
                 NoBackend::NoPod { object: object() },
             );
         }
-        if let Some(node_port) = port.node_port {
-            let nodes = self.nodes_of(service).into_iter();
-            return backends(nodes.filter_map(|node| self.on_node(node, node_port)), NoBackend::ClusterStopped);
+        // kube-proxy leads to every endpoint, so its ways are closed where one is forbidden. The others have their own.
+        let is_allowed = service.ready().all(|end| self.allows(end.address));
+        if let (true, Some(node_port)) = (is_allowed, port.node_port) {
+            return self.on_nodes(self.nodes_of(service), node_port);
         }
-        let balanced = self.balanced(service, port);
+        let balanced = if is_allowed { self.balanced(service, port) } else { Vec::new() };
         if !balanced.is_empty() {
             return Ok(balanced);
         }
-        if service.is_headless() {
+        if service.is_headless() || !is_allowed {
             let ends = service.ready().filter_map(|end| Some((end.address, end.port(port)?, end.node.as_deref())));
             return self.ends(key, ends);
         }
@@ -71,7 +72,7 @@ impl View<'_> {
 
     /// Where a load balancer serves the Service on a port of nodes, as the `ServiceLB` of k3s does.
     fn balanced(&self, service: &Service, port: &ServicePort) -> Vec<Backend> {
-        let at = |address: &IpAddr| self.node_at(*address).and_then(|node| self.on_node(node, port.port));
+        let at = |address: &IpAddr| self.on_node(self.node_at(*address)?, port.port).ok().flatten();
         service.ingress.iter().filter_map(at).collect()
     }
 
@@ -94,10 +95,14 @@ impl View<'_> {
     }
 
     /// Ends within the cluster, each reached through the node that it is on, else through the first that runs. One that
-    /// has the address of a node needs no route.
+    /// has the address of a node needs no route. Those that are forbidden are left out.
     fn ends<'a>(&self, key: &ObjectKey, ends: impl Iterator<Item = (IpAddr, Port, Option<&'a str>)>) -> Resolution {
+        let (allowed, forbidden): (Vec<_>, Vec<_>) = ends.partition(|(address, ..)| self.allows(*address));
+        if let (true, Some(why)) = (allowed.is_empty(), forbidden.iter().find_map(|end| self.refusal(key, end.0))) {
+            return Err(why);
+        }
         let mut is_any_node_up = false;
-        let reached = ends.filter_map(|(address, port, node)| {
+        let reached = allowed.into_iter().filter_map(|(address, port, node)| {
             let address = SocketAddr::new(address, port.number());
             if let Some(node) = self.node_at(address.ip()) {
                 return Some(Backend { node: node.to_owned(), address, reach: Reach::Node });
@@ -121,9 +126,23 @@ impl View<'_> {
 
     /// The node that packets go through: this one if it runs, else the first that does.
     fn router(&self, preferred: Option<&str>) -> Option<(&str, IpAddr)> {
-        let at = |node: &str| self.seen.get(node)?.iter().copied().find(IpAddr::is_ipv4);
+        let is_router = |address: &IpAddr| address.is_ipv4() && self.allows(*address);
+        let at = |node: &str| self.seen.get(node)?.iter().copied().find(is_router);
         let known = preferred.and_then(|name| self.nodes.iter().find(|node| *node == name));
         known.into_iter().chain(self.nodes).find_map(|node| Some((node.as_str(), at(node)?)))
+    }
+
+    /// The addresses to which an object could lead; none where the API server leads to it.
+    pub(super) fn addresses(&self, key: &ObjectKey) -> Vec<IpAddr> {
+        if self.means == Means::Api {
+            return Vec::new();
+        }
+        let service = self.objects.services.get(key).into_iter();
+        let of_service = service
+            .flat_map(|service| service.cluster_ips.iter().copied().chain(service.ready().map(|end| end.address)));
+        let pods = self.objects.pods.get(key).into_iter().flatten();
+        let of_pods = pods.filter(|pod| pod.ready && !pod.terminating).filter_map(|pod| pod.address);
+        of_service.chain(of_pods).collect()
     }
 
     fn node_at(&self, address: IpAddr) -> Option<&str> {

@@ -6,11 +6,15 @@ const ROUTES: Means = Means::Network { routes: true };
 const NO_ROUTES: Means = Means::Network { routes: false };
 const AGENT: &str = "k3d-mycluster-agent-0";
 
+/// The addresses of the bridge and of the LAN that the host has.
+const OWN: [(&str, Forbidden); 2] = [("172.20.0.1", Forbidden::Gateway), ("192.168.1.7", Forbidden::Host)];
+
 /// A cluster of a server and an agent, and what is known of its Services.
 struct Scene {
     objects: Objects,
     addresses: Addresses,
     means: Means,
+    own: OwnAddresses,
 }
 
 impl Scene {
@@ -18,7 +22,8 @@ impl Scene {
         let addresses = [(NODE.to_owned(), vec![ip("172.20.0.2")]), (AGENT.to_owned(), vec![ip("172.20.0.3")])];
         let mut objects = objects();
         objects.ready_nodes = Some([NODE, AGENT].map(str::to_owned).into());
-        Self { objects, addresses: addresses.into(), means: ROUTES }
+        let own = OWN.map(|(address, why)| (ip(address), why)).into_iter().collect();
+        Self { objects, addresses: addresses.into(), means: ROUTES, own }
     }
 
     fn with(name: &str, service: Service) -> Self {
@@ -33,9 +38,13 @@ impl Scene {
 
     fn resolve(&self, object: ObjectKey, port: &str, protocol: Protocol) -> Resolution {
         let target = Target::Object { object, port: port.parse().unwrap() };
+        self.view(|view| view.resolve(&target, protocol))
+    }
+
+    fn view<T>(&self, look: impl FnOnce(View<'_>) -> T) -> T {
         let nodes = [NODE, AGENT].map(str::to_owned);
-        let view = View { nodes: &nodes, seen: &self.addresses, objects: &self.objects, means: self.means };
-        view.resolve(&target, protocol)
+        let (seen, objects, means) = (&self.addresses, &self.objects, self.means);
+        look(View { nodes: &nodes, seen, objects, means, own: Some(&self.own) })
     }
 
     fn service(&self, name: &str, port: &str, protocol: Protocol) -> Resolution {
@@ -200,4 +209,103 @@ fn through_the_api_server_every_ready_pod_is_an_end_and_udp_has_none() {
     let object = key(Kind::Service, "bare", "backend");
     let no_pod = Scene::with("bare", bare).by(Means::Api).service("bare", "https", Protocol::Tcp);
     assert_eq!(no_pod, Err(NoBackend::NoPod { object }));
+}
+
+/// A Service of this form whose endpoints have these addresses.
+fn leading_to(cluster_ip: Option<&str>, node_port: bool, addresses: &[&str]) -> Scene {
+    let port = port(if node_port { "http 80 30080" } else { "http 80" }, Protocol::Tcp);
+    let mut web = service(Exposure::ClusterIp, cluster_ip, vec![port]);
+    web.endpoints = addresses.iter().map(|address| endpoint(address, NODE, &web.ports)).collect();
+    Scene::with("web", web)
+}
+
+#[test]
+fn an_endpoint_with_an_address_of_the_host_is_not_led_to() {
+    let said = |address: &str, routes: Means| {
+        leading_to(None, false, &[address]).by(routes).service("web", "http", Protocol::Tcp).unwrap_err().to_string()
+    };
+    let cases = [
+        ("172.20.0.1", "it is the gateway of the cluster's network"),
+        ("192.168.1.7", "it is an address of the host"),
+        ("127.0.0.1", "it is a loopback address"),
+        ("::ffff:127.0.0.1", "it is a loopback address"),
+        ("169.254.169.254", "it is a link-local address"),
+        ("0.0.0.0", "it is an unspecified address"),
+        ("224.0.0.1", "it is a multicast address"),
+    ];
+    for (address, why) in cases {
+        for routes in [ROUTES, NO_ROUTES] {
+            assert_eq!(said(address, routes), format!("cannot lead to {address} of svc/web.backend: {why}"));
+        }
+    }
+}
+
+#[test]
+fn the_other_endpoints_are_led_to_though_kube_proxy_would_lead_to_all() {
+    for (cluster_ip, node_port) in [(None, false), (Some("10.43.7.7"), false), (Some("10.43.7.7"), true)] {
+        let scene = leading_to(cluster_ip, node_port, &["192.168.1.7", "10.42.0.9"]);
+        assert_eq!(scene.ways("web", "http", Protocol::Tcp), ["10.42.0.9:80 via 172.20.0.2"]);
+        let target = Target::Object { object: key(Kind::Service, "web", "backend"), port: "http".parse().unwrap() };
+        let forbidden = scene.view(|view| view.forbidden(&target));
+        assert_eq!(forbidden, [(ip("192.168.1.7"), Forbidden::Host)].into());
+        let only = leading_to(cluster_ip, node_port, &["192.168.1.7"]);
+        let why = only.service("web", "http", Protocol::Tcp).unwrap_err();
+        assert!(matches!(why, NoBackend::Forbidden { because: Forbidden::Host, .. }), "{why}");
+    }
+}
+
+#[test]
+fn a_service_or_a_load_balancer_with_an_address_of_the_host_is_not_led_to() {
+    let scene = leading_to(Some("192.168.1.7"), false, &["10.42.0.9"]);
+    let why = scene.service("web", "http", Protocol::Tcp).unwrap_err().to_string();
+    assert_eq!(why, "cannot lead to 192.168.1.7 of svc/web.backend: it is an address of the host");
+    let mut web = service(Exposure::LoadBalancer, Some("10.43.7.7"), vec![port("http 80", Protocol::Tcp)]);
+    web.ingress = vec![ip("192.168.1.7"), ip("127.0.0.1")];
+    assert_eq!(Scene::with("web", web).ways("web", "http", Protocol::Tcp), ["10.43.7.7:80 via 172.20.0.2"]);
+}
+
+#[test]
+fn a_pod_with_an_address_of_the_host_is_not_led_to_and_one_with_that_of_its_node_is() {
+    let mut scene = Scene::new();
+    let echo = || key(Kind::Deployment, "echo", "backend");
+    let mut give = |address: &str| {
+        scene.objects.pods.get_mut(&echo()).unwrap()[0].address = Some(ip(address));
+        scene.resolve(echo(), "80", Protocol::Tcp)
+    };
+    assert_eq!(ways(give("172.20.0.2")), ["172.20.0.2:80 by node"]);
+    let why = give("172.20.0.1").unwrap_err().to_string();
+    assert_eq!(why, "cannot lead to 172.20.0.1 of deploy/echo.backend: it is the gateway of the cluster's network");
+}
+
+#[test]
+fn through_the_api_server_no_address_is_dialled_and_none_is_forbidden() {
+    let scene = leading_to(None, false, &["127.0.0.1"]).by(Means::Api);
+    assert_eq!(scene.ways("web", "http", Protocol::Tcp), ["127.0.0.1:80 of pod-127-0-0-1"]);
+    let target = Target::Object { object: key(Kind::Service, "web", "backend"), port: "http".parse().unwrap() };
+    assert!(scene.view(|view| view.forbidden(&target)).is_empty());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_backend_of_any_object_has_an_address_of_the_host(
+        bits in proptest::collection::vec(proptest::num::u32::ANY, 1..4),
+        special in proptest::sample::subsequence(
+            vec!["127.0.0.1", "172.20.0.1", "192.168.1.7", "::1", "::ffff:192.168.1.7", "0.0.0.0"], 1..4,
+        ),
+        cluster_ip in proptest::option::of(proptest::sample::select(vec!["10.43.7.7", "127.0.0.1", "192.168.1.7"])),
+        node_port: bool,
+        routes: bool,
+    ) {
+        let any: Vec<String> = bits.into_iter().map(|bits| std::net::Ipv4Addr::from_bits(bits).to_string()).collect();
+        let addresses: Vec<&str> = any.iter().map(String::as_str).chain(special).collect();
+        let mut scene = leading_to(cluster_ip, node_port, &addresses).by(Means::Network { routes });
+        let pod = scene.objects.pods[&key(Kind::Deployment, "echo", "backend")][0].clone();
+        let pods = addresses.iter().map(|address| crate::kubernetes::Pod { address: Some(ip(address)), ..pod.clone() });
+        scene.objects.pods.insert(key(Kind::Deployment, "web", "backend"), pods.collect());
+        for kind in [Kind::Service, Kind::Deployment] {
+            for backend in scene.resolve(key(kind, "web", "backend"), "80", Protocol::Tcp).into_iter().flatten() {
+                proptest::prop_assert_eq!(scene.own.forbid(backend.address.ip()), None);
+            }
+        }
+    }
 }

@@ -26,7 +26,9 @@ fn seen(list: &[(&str, &[&str])]) -> Addresses {
 
 fn only_resolution(mapping: &Mapping, nodes: &[&str], seen: &Addresses) -> Resolution {
     let nodes: Vec<String> = nodes.iter().map(|&node| node.to_owned()).collect();
-    let view = View { nodes: &nodes, seen, objects: &Objects::default(), means: Means::Network { routes: true } };
+    let own = OwnAddresses::from_iter([("172.18.0.1".parse().unwrap(), Forbidden::Host)]);
+    let means = Means::Network { routes: true };
+    let view = View { nodes: &nodes, seen, objects: &Objects::default(), means, own: Some(&own) };
     let mut table = build([mapping], view);
     table.remove(&mapping.local).unwrap()
 }
@@ -72,4 +74,22 @@ fn a_container_with_both_families_is_reached_by_ipv4() {
     assert_eq!(ends(only_resolution(&node_port(), &["server-0"], &both)), ["172.18.0.2:30080"]);
     let only_v6 = seen(&[("server-0", &["fd00::2"])]);
     assert_eq!(ends(only_resolution(&node_port(), &["server-0"], &only_v6)), ["[fd00::2]:30080"]);
+}
+
+#[test]
+fn a_container_is_not_reached_by_an_address_of_the_host() {
+    let forged = seen(&[("server-0", &["127.0.0.1", "172.18.0.1"]), ("agent-0", &["::1", "fd00::2"])]);
+    assert_eq!(ends(only_resolution(&node_port(), &["server-0", "agent-0"], &forged)), ["[fd00::2]:30080"]);
+    for mapping in [node_port(), on_container("server-0")] {
+        let why = only_resolution(&mapping, &["server-0"], &forged).unwrap_err();
+        assert_eq!(why.to_string(), "cannot lead to 127.0.0.1 of server-0: it is a loopback address");
+    }
+}
+
+#[test]
+fn processes_of_this_machine_are_reached_by_its_loopback_addresses() {
+    let (nodes, seen) = (["demo-0".to_owned()], seen(&[("demo-0", &["127.0.0.9"])]));
+    let means = Means::Network { routes: false };
+    let view = View { nodes: &nodes, seen: &seen, objects: &Objects::default(), means, own: None };
+    assert_eq!(ends(view.resolve(&node_port().target, Protocol::Tcp)), ["127.0.0.9:30080"]);
 }

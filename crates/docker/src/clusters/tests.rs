@@ -8,7 +8,7 @@ fn containers() -> Vec<ContainerSummary> {
 }
 
 fn cluster(name: &str) -> Cluster {
-    from_containers(&containers()).into_iter().find(|cluster| cluster.id.name == name).unwrap()
+    from_containers(&containers()).0.into_iter().find(|cluster| cluster.id.name == name).unwrap()
 }
 
 /// One line for each node.
@@ -22,7 +22,8 @@ fn lines(cluster: &Cluster) -> Vec<String> {
 
 #[test]
 fn each_provider_has_its_clusters() {
-    let clusters = from_containers(&containers());
+    let (clusters, rejections) = from_containers(&containers());
+    assert_eq!(rejections, []);
     let found: Vec<String> =
         clusters.iter().map(|cluster| format!("{} {} {}", cluster.id.provider, cluster.id, cluster.network)).collect();
     assert_eq!(found, ["kind dev kind", "kind kind kind", "minikube minikube minikube", "k3d mycluster k3d-mycluster"]);
@@ -82,7 +83,7 @@ fn k3d_may_use_any_network_and_address_family() {
             "another": { "IPAddress": "10.9.9.9" },
             "lan": { "IPAddress": "", "GlobalIPv6Address": "fd00::2" } } }
     }]"#;
-    let clusters = from_containers(&serde_json::from_str::<Vec<_>>(container).unwrap());
+    let (clusters, _) = from_containers(&serde_json::from_str::<Vec<_>>(container).unwrap());
     assert_eq!(clusters[0].network, "lan");
     assert_eq!(lines(&clusters[0]), ["k3d-six-server-0 server running fd00::2"]);
 }
@@ -119,4 +120,60 @@ fn addresses_are_ipv4_before_ipv6() {
         "lan": { "IPAddress": "10.0.0.2", "GlobalIPv6Address": "fd00::2" } } } }]"#;
     let found = addresses_on("lan", &serde_json::from_str::<Vec<_>>(container).unwrap());
     assert_eq!(found["both"], ["10.0.0.2", "fd00::2"].map(|address| address.parse::<IpAddr>().unwrap()));
+}
+
+/// A container of k3d cluster `my`, on a network.
+fn member(name: &str, role: &str, created: i64, claimed: &str, network: &str) -> ContainerSummary {
+    serde_json::from_value(serde_json::json!({
+        "Id": name, "Names": [format!("/{name}")], "State": "running", "Created": created,
+        "Labels": { "k3d.cluster": "my", "k3d.role": role, "k3d.cluster.network": claimed },
+        "HostConfig": { "NetworkMode": network },
+        "NetworkSettings": { "Networks": { network: { "IPAddress": "172.19.0.2" } } },
+    }))
+    .unwrap()
+}
+
+/// The network, the nodes and what was rejected.
+fn formed(containers: &[ContainerSummary]) -> (String, Vec<String>, Vec<String>) {
+    let (clusters, rejections) = from_containers(containers);
+    let names = |cluster: &Cluster| cluster.nodes.iter().map(|node| node.name.clone()).collect();
+    (clusters[0].network.clone(), names(&clusters[0]), rejections.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_node_is_on_the_network_of_its_clusters_oldest_server() {
+    let server = member("server", "server", 10, "k3d-my", "k3d-my");
+    let agent = member("agent", "agent", 5, "k3d-my", "k3d-my");
+    let expected = "container stray is not believed to be a node of cluster k3d/my: \
+                    it is not on the cluster's network, k3d-my";
+    for (role, claimed) in [("agent", "k3d-my"), ("server", "k3d-my"), ("server", "bridge"), ("agent", "bridge")] {
+        let stray = member("stray", role, 20, claimed, "bridge");
+        let (network, nodes, rejections) = formed(&[stray, server.clone(), agent.clone()]);
+        assert_eq!(network, "k3d-my");
+        assert_eq!(nodes, ["server", "agent"]);
+        assert_eq!(rejections, [expected]);
+    }
+    // One that is older, and is not where it says that the cluster is.
+    let liar = member("liar", "server", 1, "elsewhere", "bridge");
+    assert_eq!(formed(&[liar, server]).0, "k3d-my");
+}
+
+#[test]
+fn a_cluster_stays_while_its_node_has_left_the_network() {
+    let mut server = member("server", "server", 10, "k3d-my", "k3d-my");
+    server.network_settings.as_mut().unwrap().networks = Some(HashMap::new());
+    let (network, nodes, rejections) = formed(&[server.clone()]);
+    assert_eq!((network.as_str(), nodes.len(), rejections.len()), ("k3d-my", 0, 1));
+    server.labels.as_mut().unwrap().remove("k3d.cluster.network");
+    assert_eq!(formed(&[server]).0, "k3d-my");
+}
+
+#[test]
+fn a_name_that_leads_out_of_a_directory_is_no_clusters() {
+    for name in ["../../etc", "", "a/b", "a\u{1b}]0;b", ".hidden", &"n".repeat(254)] {
+        let mut server = member("server", "server", 10, "k3d-my", "k3d-my");
+        server.labels.as_mut().unwrap().insert("k3d.cluster".to_owned(), name.to_owned());
+        let (clusters, rejections) = from_containers(&[server]);
+        assert_eq!((clusters.len(), rejections[0].reason.clone()), (0, Reason::ClusterName), "{name:?}");
+    }
 }

@@ -12,15 +12,13 @@ use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use portgate_core::limits;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::StreamReader;
 
 use crate::call::{self, CHANGE, Call, QUESTION, is_conflict};
 use crate::engine::Engine;
 use crate::image::EXECUTABLE;
-
-/// How much of standard error is kept, in bytes.
-const COMPLAINT: usize = 16 * 1024;
 
 /// Why there is no session with a gate.
 #[derive(Debug, thiserror::Error)]
@@ -141,18 +139,18 @@ impl AsyncWrite for Session {
     }
 }
 
-/// What the other side wrote to standard error.
+/// What the other side wrote to standard error, at most [`limits::COMPLAINT`].
 #[derive(Clone, Default)]
-struct Complaint(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Complaint(Arc<Mutex<Vec<u8>>>);
 
 impl Complaint {
-    fn add(&self, bytes: &[u8]) {
+    pub(super) fn add(&self, bytes: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = COMPLAINT.saturating_sub(kept.len());
+        let room = limits::COMPLAINT.most.saturating_sub(kept.len());
         kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&kept).trim().to_owned()
     }
@@ -199,8 +197,8 @@ mod tests {
     fn a_complaint_has_an_end() {
         let complaint = Complaint::default();
         for _ in 0..3 {
-            complaint.add(&[b'x'; COMPLAINT / 2 + 1]);
+            complaint.add(&[b'x'; limits::COMPLAINT.most / 2 + 1]);
         }
-        assert_eq!(complaint.text().len(), COMPLAINT);
+        assert_eq!(complaint.text().len(), limits::COMPLAINT.most);
     }
 }

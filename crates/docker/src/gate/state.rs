@@ -9,7 +9,8 @@ use bollard::body_full;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{InspectContainerOptions, UploadToContainerOptionsBuilder};
 use bytes::Bytes;
-use portgate_core::state::GateState;
+use portgate_core::limits;
+use portgate_core::state::{GateState, StateError};
 use tar::{Builder, Header};
 
 use crate::call::{self, CHANGE, Call, QUESTION};
@@ -32,14 +33,16 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// The file is not what portgate writes.
-    #[error("cannot understand the state of {container}")]
-    Decode {
+    /// It does not hold a state that this portgate understands.
+    #[error("cannot use the state file {path} of container {container}")]
+    Unusable {
         /// The gate's name.
         container: String,
-        /// Where it goes wrong.
+        /// The file.
+        path: String,
+        /// What it holds instead.
         #[source]
-        source: serde_json::Error,
+        source: StateError,
     },
     /// The archive around the file cannot be made.
     #[error("cannot pack the state of {container}")]
@@ -62,7 +65,12 @@ impl Error {
     /// What may mend it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Decode { .. } => Some("a newer portgate may have written it: use that version".to_owned()),
+            Self::Unusable { source: StateError::Newer { .. }, .. } => {
+                Some("use the portgate that wrote it".to_owned())
+            }
+            Self::Unusable { .. } => Some(
+                "`portgate down` removes the gate, and the volume with this file; then open its ports again".to_owned(),
+            ),
             Self::Encode { .. } | Self::Archive { .. } => None,
             Self::File(error) => error.hint(),
             Self::Engine(error) => error.hint(),
@@ -70,11 +78,21 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether the file is at fault, and not the engine: it stays so until somebody mends it.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Unusable { .. } => true,
+            Self::File(error) => !matches!(error, file::Error::Engine(_)),
+            Self::Encode { .. } | Self::Archive { .. } | Self::Engine(_) => false,
+        }
+    }
+}
+
 impl Engine {
     /// Writes the state file of a gate that does not run, and gives it to the gate's user.
     pub async fn write_state(&self, container: &str, state: &GateState) -> Result<(), Error> {
-        let json = serde_json::to_vec(state);
-        let json = json.map_err(|source| Error::Encode { container: container.to_owned(), source })?;
+        let json = state.to_json().map_err(|source| Error::Encode { container: container.to_owned(), source })?;
         let archive = pack(&file_name(container), &json, self.user(container).await?);
         let archive = archive.map_err(|source| Error::Archive { container: container.to_owned(), source })?;
         let options = UploadToContainerOptionsBuilder::new().path(STATE_DIRECTORY).build();
@@ -90,9 +108,10 @@ impl Engine {
 
     /// Reads the state file of a gate, whether it runs or not; none if there is no file, or no gate.
     pub async fn read_state(&self, container: &str) -> Result<Option<GateState>, Error> {
-        let Some(json) = self.read_file(container, &state_path(container)).await? else { return Ok(None) };
-        let state = serde_json::from_slice(&json);
-        state.map(Some).map_err(|source| Error::Decode { container: container.to_owned(), source })
+        let path = state_path(container);
+        let Some(json) = self.read_file_within(container, &path, limits::STATE).await? else { return Ok(None) };
+        let state = GateState::from_json(&json, &path);
+        state.map(Some).map_err(|source| Error::Unusable { container: container.to_owned(), path, source })
     }
 }
 
@@ -137,7 +156,7 @@ mod tests {
         let entry = archive.entries().unwrap().next().unwrap().unwrap();
         let header = entry.header();
         assert_eq!((header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap()), (0o600, 65534, 65534));
-        assert_eq!(unpack(&packed).unwrap(), b"{}");
+        assert_eq!(unpack(&packed, limits::STATE, "g.json").unwrap(), b"{}");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use bollard::errors::Error as ClientError;
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, WaitContainerOptionsBuilder,
 };
@@ -17,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::container::{RunState, run_state};
+use super::control::Complaint;
 use super::form::GATE_DOCKER_SOCKET;
 use super::logs::{LogOptions, Output};
 use super::readonly;
@@ -43,6 +45,9 @@ const START: Duration = Duration::from_secs(5);
 /// How long another process may take to remove its sweeper that has ended.
 const REMOVAL: Duration = Duration::from_secs(1);
 
+/// How many lines of a sweeper's log tell why it failed.
+const LAST_LINES: u64 = 100;
+
 /// As long ago as the engine remembers, in seconds since 1970.
 const EVER: &str = "1";
 
@@ -55,7 +60,7 @@ pub struct SweepSpec {
     pub cluster: ClusterId,
     /// The bridge of the cluster's network, if it is known.
     pub bridge: Option<String>,
-    /// The image's reference.
+    /// The image's reference or id.
     pub image: String,
     /// The engine's socket on its own machine, if the gate's container and its cluster's volume are to go first.
     pub burial: Option<PathBuf>,
@@ -158,7 +163,7 @@ impl Engine {
             gate: gate.to_owned(),
             cluster: cluster.clone(),
             bridge: None,
-            image: found.config.and_then(|config| config.image).unwrap_or_default(),
+            image: found.image.unwrap_or_default(),
             burial: binds.iter().find_map(|bind| bind.strip_suffix(&suffix)).map(PathBuf::from),
         };
         let sweeper = self.create_sweeper(&spec.container(), &spec).await?;
@@ -172,14 +177,15 @@ impl Engine {
             let creation = self.docker.create_container(Some(options), spec.create_body());
             match Call::new("create container", name, CHANGE).make(creation).await {
                 Ok(created) => return Ok(created.id),
-                Err(error) if is_conflict(&error) && Instant::now() < end => self.make_way(name).await?,
+                Err(error) if is_conflict(&error) && Instant::now() < end => self.make_way(name, error).await?,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Waits for the end of a sweeper that another process made, and removes it if that process does not.
-    async fn make_way(&self, name: &str) -> Result<(), call::Error> {
+    /// Waits for the end of a sweeper that another process made, and removes it if that process does not. A container that
+    /// is no sweeper keeps its name, which is the conflict.
+    async fn make_way(&self, name: &str, conflict: call::Error) -> Result<(), call::Error> {
         let inspection = self.docker.inspect_container(name, None::<InspectContainerOptions>);
         let found = match Call::new("inspect container", name, QUESTION).make(inspection).await {
             Err(error) if is_missing(&error) => {
@@ -188,6 +194,9 @@ impl Engine {
             }
             found => found?,
         };
+        if !is_sweeper(&found) {
+            return Err(conflict);
+        }
         let id = found.id.unwrap_or_default();
         let end = match found.state.as_ref().map(run_state) {
             Some(RunState::Created) => self.end_of(&id, "next-exit", START).await,
@@ -233,13 +242,27 @@ impl Engine {
         Call::new("wait for container", container, limit).make(status).await
     }
 
-    /// What a container wrote to standard error.
+    /// The last of what a container wrote to standard error.
     async fn complaint(&self, container: &str) -> Result<String, call::Error> {
-        let log: Vec<_> = self.logs(container, LogOptions::default()).try_collect().await?;
-        let complaint: Vec<u8> =
-            log.iter().filter(|chunk| chunk.output == Output::Stderr).flat_map(|chunk| chunk.bytes.to_vec()).collect();
-        Ok(String::from_utf8_lossy(&complaint).trim().to_owned())
+        let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
+        let complaint = Complaint::default();
+        let mut log = pin!(self.logs(container, options));
+        while let Some(chunk) = log.try_next().await? {
+            if chunk.output == Output::Stderr {
+                complaint.add(&chunk.bytes);
+            }
+        }
+        Ok(complaint.text())
     }
+}
+
+/// Whether a container is one that [`SweepSpec`] describes: a name alone does not make it one, nor does a label.
+fn is_sweeper(container: &ContainerInspectResponse) -> bool {
+    let Some((config, host)) = container.config.as_ref().zip(container.host_config.as_ref()) else { return false };
+    let is_labelled = config.labels.as_ref().is_some_and(|labels| labels.contains_key(labels::SWEEP));
+    let command = config.cmd.iter().flatten().map(String::as_str).take(2);
+    let is_made_so = host.readonly_rootfs == Some(true) && host.network_mode.as_deref() == Some("host");
+    is_labelled && is_made_so && command.eq(["gate", "sweep"])
 }
 
 /// Whether a container is gone, or on its way out.

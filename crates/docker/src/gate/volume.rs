@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::VolumeCreateRequest;
+use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use portgate_core::cluster::{ClusterId, Provider};
 
@@ -10,10 +10,19 @@ use crate::call::{self, CHANGE, Call, QUESTION, is_missing};
 use crate::engine::Engine;
 use crate::labels;
 
-/// The cluster that a volume's labels name.
-fn owner(labels: &HashMap<String, String>) -> Option<ClusterId> {
-    let provider = Provider::from_name(labels.get(labels::PROVIDER)?)?;
-    Some(ClusterId { provider, name: labels.get(labels::CLUSTER)?.clone() })
+/// A volume that portgate made. A volume has no labels but those that it was made with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GateVolume {
+    /// The cluster whose gates keep their state there.
+    pub cluster: ClusterId,
+    /// The volume's name.
+    pub name: String,
+}
+
+fn gate_volume(volume: Volume) -> Option<GateVolume> {
+    let provider = Provider::from_name(volume.labels.get(labels::PROVIDER)?)?;
+    let name = volume.labels.get(labels::CLUSTER)?.clone();
+    Some(GateVolume { cluster: ClusterId { provider, name }, name: volume.name })
 }
 
 impl Engine {
@@ -30,12 +39,23 @@ impl Engine {
         Ok(true)
     }
 
-    /// The clusters that have a volume for their gates.
-    pub async fn clusters_with_volume(&self) -> Result<Vec<ClusterId>, call::Error> {
+    /// The volumes that portgate made, those of one cluster beside each other.
+    pub async fn gate_volumes(&self) -> Result<Vec<GateVolume>, call::Error> {
         let filters = HashMap::from([("label", vec![labels::CLUSTER.to_owned()])]);
         let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let listed = Call::new("list volumes", "", QUESTION).make(self.docker.list_volumes(Some(options))).await?;
-        Ok(listed.volumes.unwrap_or_default().into_iter().filter_map(|volume| owner(&volume.labels)).collect())
+        let mut volumes: Vec<GateVolume> =
+            listed.volumes.unwrap_or_default().into_iter().filter_map(gate_volume).collect();
+        volumes.sort();
+        Ok(volumes)
+    }
+
+    /// Removes the volumes of a cluster's gates. Older versions gave them other names.
+    pub async fn remove_volumes_of(&self, cluster: &ClusterId) -> Result<(), call::Error> {
+        for volume in self.gate_volumes().await?.iter().filter(|volume| volume.cluster == *cluster) {
+            self.remove_volume(&volume.name).await?;
+        }
+        Ok(())
     }
 
     /// Removes a volume and what is in it. One that is gone is no error; one that a container uses is.

@@ -3,8 +3,10 @@
 //! The form is the one of the Image Specification v1.2 (`manifest.json`, a configuration and layers), which Docker with
 //! either image store and Podman load.
 
+use std::collections::HashMap;
 use std::io;
 
+use bollard::models::ImageInspect;
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
@@ -31,6 +33,29 @@ impl GateImage {
         archive.into_inner()
     }
 
+    /// Whether an image in the engine is this one, and not another that came under its name: `docker load` gives an
+    /// image whatever name is in the archive. The executable and what the image says to a container have to be the same.
+    pub(super) fn is(&self, found: &ImageInspect) -> io::Result<bool> {
+        let layers = [format!("sha256:{}", digest(&layer(&self.executable)?))];
+        let is_layer =
+            found.root_fs.as_ref().and_then(|root| root.layers.as_ref()).is_some_and(|found| *found == layers);
+        let Some(config) = &found.config else { return Ok(false) };
+        let is_empty = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
+        let says_nothing_else = is_empty(&config.env)
+            && is_empty(&config.cmd)
+            && is_empty(&config.volumes)
+            && is_empty(&config.on_build)
+            && config.stop_signal.as_ref().is_none_or(String::is_empty);
+        let is_entry_point = config.entrypoint.as_ref().is_some_and(|found| *found == [EXECUTABLE]);
+        let is_labelled = config.labels.as_ref() == Some(&self.labels());
+        Ok(is_layer && is_entry_point && is_labelled && says_nothing_else)
+    }
+
+    fn labels(&self) -> HashMap<String, String> {
+        let labels = [(labels::IMAGE, "true"), (labels::VERSION, &self.version)];
+        labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    }
+
     fn config(&self, layer: &[u8]) -> serde_json::Value {
         json!({
             "architecture": self.architecture.as_str(),
@@ -40,7 +65,7 @@ impl GateImage {
                 "Entrypoint": [EXECUTABLE],
                 "User": format!("{NOBODY}:{NOBODY}"),
                 "WorkingDir": "/",
-                "Labels": { labels::IMAGE: "true", labels::VERSION: self.version },
+                "Labels": self.labels(),
             },
             "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", digest(layer))] },
             "history": [{ "created": "1970-01-01T00:00:00Z", "created_by": "portgate" }],
@@ -128,6 +153,30 @@ mod tests {
         let archive = image().archive().unwrap();
         assert_eq!(archive, image().archive().unwrap());
         assert!(archive.len() < 16 * 1024);
+    }
+
+    #[test]
+    fn another_image_under_the_same_name_is_not_this_one() {
+        let layer = format!("sha256:{}", digest(&layer(b"an executable").unwrap()));
+        let found = json!({
+            "RootFS": { "Type": "layers", "Layers": [layer] },
+            "Config": image().config(b"layer")["config"],
+        });
+        let is = |found: &serde_json::Value| image().is(&serde_json::from_value(found.clone()).unwrap()).unwrap();
+        assert!(is(&found));
+        let changes = [
+            ("/RootFS/Layers/0", json!("sha256:0123")),
+            ("/Config/Entrypoint", json!(["/bin/sh"])),
+            ("/Config/Labels", json!({ "dev.portgate.image": "true" })),
+        ];
+        for (path, value) in changes {
+            let mut changed = found.clone();
+            *changed.pointer_mut(path).unwrap() = value;
+            assert!(!is(&changed), "{path}");
+        }
+        let mut changed = found.clone();
+        changed["Config"]["Env"] = json!(["PORTGATE_SOCKET=/elsewhere"]);
+        assert!(!is(&changed));
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io;
 
 use bollard::body_full;
+use bollard::models::ImageInspect;
 use bollard::query_parameters::{ImportImageOptions, ListImagesOptionsBuilder, RemoveImageOptions};
 use futures_util::TryStreamExt;
 
-use super::GateImage;
+use super::{GateImage, TAG_DIGITS};
 use crate::call::{self, CHANGE, Call, QUESTION, TRANSFER, is_conflict, is_missing};
 use crate::engine::Engine;
 use crate::labels;
@@ -63,12 +64,14 @@ impl Error {
 }
 
 impl Engine {
-    /// Loads the image, unless the engine has it.
+    /// Loads the image, unless the engine has it. Another image of the same name loses the name.
     pub async fn ensure_image(&self, image: &GateImage) -> Result<Loaded, Error> {
-        if self.has_image(image.reference()).await? {
+        let pack = |source| Error::Pack { reference: image.reference().to_owned(), source };
+        if let Some(found) = self.find_image(image.reference()).await?
+            && image.is(&found).map_err(pack)?
+        {
             return Ok(Loaded::Reused);
         }
-        let pack = |source| Error::Pack { reference: image.reference().to_owned(), source };
         let archive = body_full(image.archive().map_err(pack)?.into());
         let load = self.docker.import_image(ImportImageOptions::default(), archive, None);
         let done = async { load.try_for_each(async |_| Ok(())).await };
@@ -81,7 +84,10 @@ impl Engine {
         if !is_reference(reference) {
             return Err(Error::BadReference { reference: reference.to_owned() });
         }
-        if self.has_image(reference).await? { Ok(()) } else { Err(Error::Unknown { reference: reference.to_owned() }) }
+        match self.find_image(reference).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::Unknown { reference: reference.to_owned() }),
+        }
     }
 
     /// Removes the images that portgate packed into the same repository as `keep`, except for `keep` and those that a
@@ -92,7 +98,9 @@ impl Engine {
         let filters = HashMap::from([("label", vec![label]), ("reference", vec![repository.to_owned()])]);
         let options = ListImagesOptionsBuilder::new().filters(&filters).build();
         let images = Call::new("list images", "", QUESTION).make(self.docker.list_images(Some(options))).await?;
-        let old = images.into_iter().flat_map(|image| image.repo_tags).filter(|reference| reference != keep);
+        // An image may have other names beside, and any image may have the label.
+        let is_old = |reference: &String| reference != keep && is_packed(reference, repository);
+        let old = images.into_iter().flat_map(|image| image.repo_tags).filter(is_old);
         let mut removed = Vec::new();
         for reference in old {
             if self.remove_image(&reference).await? {
@@ -112,13 +120,21 @@ impl Engine {
         }
     }
 
-    async fn has_image(&self, reference: &str) -> Result<bool, call::Error> {
+    async fn find_image(&self, reference: &str) -> Result<Option<ImageInspect>, call::Error> {
         match Call::new("look up image", reference, QUESTION).make(self.docker.inspect_image(reference)).await {
-            Ok(_) => Ok(true),
-            Err(error) if is_missing(&error) => Ok(false),
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a reference is one that portgate gives to images of this repository. Podman writes a registry before it.
+fn is_packed(reference: &str, repository: &str) -> bool {
+    let reference = reference.strip_prefix("localhost/").unwrap_or(reference);
+    let tag = reference.strip_prefix(repository).and_then(|rest| rest.strip_prefix(':'));
+    let digits = tag.and_then(|tag| tag.rsplit_once('-')).map(|(_, digits)| digits);
+    digits.is_some_and(|digits| digits.len() == TAG_DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Whether a reference can stand in a URL's path as it is. The engine checks its grammar.
@@ -130,6 +146,16 @@ fn is_reference(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_users_image_in_the_same_repository_is_not_one_that_portgate_packed() {
+        assert!(is_packed("portgate:0.1.0-0123456789ab", "portgate"));
+        assert!(is_packed("localhost/portgate:0.1.0-dev-0123456789ab", "portgate"));
+        for other in ["portgate:mine", "portgate:0.1.0-mine", "another:0.1.0-0123456789ab", "portgate2:0-0123456789ab"]
+        {
+            assert!(!is_packed(other, "portgate"), "{other}");
+        }
+    }
 
     #[test]
     fn references_do_not_leave_their_place_in_the_url() {

@@ -4,6 +4,7 @@
 #[cfg(unix)]
 mod cable;
 mod clusters;
+mod files;
 mod gates;
 #[cfg(unix)]
 mod host;

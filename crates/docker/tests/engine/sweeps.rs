@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::lab::{Lab, lab};
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, InspectContainerOptions};
 use portgate_docker::gate::{SweepError, SweepSpec};
 use tokio::time::timeout;
 
@@ -55,15 +57,43 @@ async fn a_sweeper_that_nobody_waits_for_goes() {
     timeout(Duration::from_secs(30), gone).await.unwrap();
 }
 
+/// A container with the name of the gate's sweeper that has ended.
+async fn ended(lab: &Lab, labels: &[(&str, &str)]) -> String {
+    let body = ContainerCreateBody {
+        image: Some(lab.image.reference().to_owned()),
+        cmd: Some(["gate", "sweep", "--run", "/"].map(str::to_owned).to_vec()),
+        labels: Some(labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()),
+        host_config: Some(HostConfig {
+            network_mode: Some("host".to_owned()),
+            readonly_rootfs: Some(true),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    let options = CreateContainerOptionsBuilder::new().name(&format!("{}-sweep", lab.name)).build();
+    let id = Lab::docker().create_container(Some(options), body).await.unwrap().id;
+    lab.engine.start(&id).await.unwrap();
+    lab.engine.stop(&id, Duration::ZERO).await.unwrap();
+    id
+}
+
 #[tokio::test]
 async fn a_stale_sweeper_is_no_hindrance() {
     let Some(lab) = lab().await else { return };
     let lab = lab.furnished().await;
-    let mut stale = lab.gate(Vec::new());
-    stale.name.push_str("-sweep");
-    lab.engine.create_gate(&stale).await.unwrap();
-    lab.engine.start(&stale.name).await.unwrap();
-    lab.engine.stop(&stale.name, Duration::ZERO).await.unwrap();
+    ended(&lab, &[("dev.portgate.sweep", &lab.name)]).await;
     lab.engine.sweep(&sweep(&lab, None)).await.unwrap();
     assert_eq!(lab.engine.gates(Some(&lab.cluster())).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_stranger_with_a_sweepers_name_is_left_alone() {
+    let Some(lab) = lab().await else { return };
+    let lab = lab.furnished().await;
+    let stranger = ended(&lab, &[("dev.portgate.demo", &lab.name)]).await;
+    let refused = lab.engine.sweep(&sweep(&lab, None)).await.unwrap_err();
+    assert!(matches!(refused, SweepError::Engine(error) if error.status() == Some(409)));
+    let name = format!("{}-sweep", lab.name);
+    let found = Lab::docker().inspect_container(&name, None::<InspectContainerOptions>).await.unwrap();
+    assert_eq!(found.id, Some(stranger));
 }

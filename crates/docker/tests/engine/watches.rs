@@ -148,6 +148,45 @@ async fn an_engine_that_goes_away_is_told_once_and_found_again() {
 }
 
 #[tokio::test]
+async fn a_node_that_starts_while_the_engine_is_away_is_seen_to_run() {
+    let Some(lab) = lab().await else { return };
+    let lab = lab.furnished().await;
+    lab.play("server-0", "server").await;
+    let node = format!("{}-server-0", lab.name);
+    let Some(socket) = lab.engine.socket_path() else { return };
+    let cable = Cable::to(socket).await;
+    let mut watch = cable.engine().await.watch(&lab.cluster(), &lab.name);
+    assert_eq!(states(&next(&mut watch).await), [NodeState::Running]);
+    lab.engine.stop(&node, Duration::ZERO).await.unwrap();
+    until(&mut watch, |sight| states(sight) == [NodeState::Stopped]).await;
+
+    cable.cut().await;
+    timeout(PATIENCE, watch.next()).await.unwrap().unwrap_err();
+    lab.engine.start(&node).await.unwrap();
+    // Events of the last two seconds are told again.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    cable.mend().await;
+    assert_eq!(states(&next(&mut watch).await), [NodeState::Running]);
+}
+
+#[tokio::test]
+async fn a_cluster_stays_while_its_node_has_left_the_network() {
+    let Some(lab) = lab().await else { return };
+    let lab = lab.furnished().await;
+    lab.play("server-0", "server").await;
+    let node = format!("{}-server-0", lab.name);
+    let mut watch = lab.engine.watch(&lab.cluster(), &lab.name);
+    let first = next(&mut watch).await;
+    let request = NetworkDisconnectRequest { container: node.clone(), force: None };
+    Lab::docker().disconnect_network(&lab.name, request).await.unwrap();
+    let away = until(&mut watch, |sight| sight.containers.is_empty()).await;
+    assert_eq!(away.cluster.unwrap().nodes, []);
+    let request = NetworkConnectRequest { container: node, ..NetworkConnectRequest::default() };
+    Lab::docker().connect_network(&lab.name, request).await.unwrap();
+    assert_eq!(states(&until(&mut watch, |sight| !sight.containers.is_empty()).await), states(&first));
+}
+
+#[tokio::test]
 async fn events_that_break_off_are_resumed_in_silence() {
     let Some(lab) = lab().await else { return };
     let lab = lab.furnished().await;

@@ -3,6 +3,7 @@
 //! What the server alone knows (`uid`, `resourceVersion`, `creationTimestamp`), they get when they are applied.
 
 mod endpoint_slice;
+mod hostile;
 mod pod;
 mod service;
 mod workload;
@@ -10,6 +11,7 @@ mod workload;
 use serde_json::{Value, json};
 
 pub use endpoint_slice::{EndpointSlice, endpoint_slice};
+pub use hostile::{FOREIGN_ADDRESSES, FOREIGN_NAMES};
 pub use pod::{Pod, pod};
 pub use service::{Service, service};
 pub use workload::{Workload, daemon_set, deployment, replica_set, stateful_set};

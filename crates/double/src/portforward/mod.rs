@@ -20,9 +20,10 @@ use hyper_util::rt::TokioIo;
 use crate::answer::Answer;
 use crate::api::{Peer, allow};
 use crate::connections::PodName;
+use crate::hostile::Hostility;
 use crate::list;
 use crate::options::Query;
-use crate::request::Attributes;
+use crate::request::{Attributes, Target};
 use crate::resource::{Resource, Verb};
 use crate::shared::Shared;
 use crate::status::Status;
@@ -35,6 +36,7 @@ pub(crate) struct Session {
     upgrade: OnUpgrade,
     form: Form,
     runtime: Runtime,
+    hostility: Option<Hostility>,
 }
 
 /// Answers a request for a port-forward. If it is granted, the session is left with the peer.
@@ -62,8 +64,9 @@ pub(crate) fn answer(
         Err(refusal) => return Ok(refusal),
     };
     let pod_name = PodName { namespace: objects.namespace.clone().unwrap_or_default(), name: name.to_owned() };
-    let runtime = Runtime::new(Arc::clone(shared), pod_name.clone(), &pod["metadata"]["uid"]);
-    let session = Session { upgrade: hyper::upgrade::on(&mut request), form, runtime };
+    let hostility = shared.faults.hostility(&Target::Objects(objects.clone()));
+    let runtime = Runtime::new(Arc::clone(shared), pod_name.clone(), &pod["metadata"]["uid"], hostility.clone());
+    let session = Session { upgrade: hyper::upgrade::on(&mut request), form, runtime, hostility };
     *peer.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
     peer.connection.carries(pod_name);
     shared.tally.sessions.fetch_add(1, Ordering::Relaxed);
@@ -75,6 +78,12 @@ impl Session {
     pub(crate) async fn run(self) {
         let Ok(connection) = self.upgrade.await else { return };
         let connection = TokioIo::new(connection);
+        if let Some(how) = self.hostility.filter(Hostility::is_mute) {
+            let websocket = !matches!(self.form, Form::Spdy { websocket: false });
+            // That the client leaves is no error.
+            let _ = how.carry(connection, websocket).await;
+            return;
+        }
         match self.form {
             Form::Spdy { websocket } => spdy::run(connection, self.runtime, websocket).await,
             Form::Channels { base64, ports } => {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::lane::Lane;
 use crate::connections::PodName;
+use crate::hostile::Hostility;
 use crate::shared::Shared;
 
 /// How much is read from a pod at a time, in bytes, as Go's `io.Copy` does.
@@ -27,17 +28,18 @@ pub(crate) struct Runtime {
     pod: PodName,
     /// The sandbox's ID, which the runtime calls the pod by.
     sandbox: String,
+    hostility: Option<Hostility>,
 }
 
 impl Runtime {
     /// The way into the pod with this uid, from which the sandbox's ID follows.
-    pub(crate) fn new(shared: Arc<Shared>, pod: PodName, uid: &Value) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, pod: PodName, uid: &Value, hostility: Option<Hostility>) -> Self {
         let hash = digest(&SHA256, uid.as_str().unwrap_or_default().as_bytes());
         let sandbox = hash.as_ref().iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        Self { shared, pod, sandbox }
+        Self { shared, pod, sandbox, hostility }
     }
 
     /// Carries one connection to a port, until it ends or is `reset`: what comes in to the pod, and what comes from it
@@ -51,6 +53,14 @@ impl Runtime {
         error: Lane,
     ) {
         self.shared.tally.streams.fetch_add(1, Ordering::Relaxed);
+        let endless = match self.hostility {
+            Some(Hostility::Flood) => Some(&data),
+            Some(Hostility::EndlessVerdict) => Some(&error),
+            _ => None,
+        };
+        if let Some(lane) = endless {
+            return flood(lane, reset).await;
+        }
         let result = tokio::select! {
             result = self.carry(port, inbox, &data) => result,
             () = reset => Ok(()),
@@ -107,6 +117,15 @@ fn in_go(error: &io::Error) -> String {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
         kind => kind.to_string(),
+    }
+}
+
+/// Sends without end.
+async fn flood(lane: &Lane, reset: impl Future<Output = ()>) {
+    let piece = Bytes::from(vec![b'x'; PIECE]);
+    tokio::select! {
+        () = async { while lane.send(piece.clone()).await {} } => {}
+        () = reset => {}
     }
 }
 

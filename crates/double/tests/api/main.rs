@@ -5,6 +5,7 @@ mod access;
 mod channels;
 mod client;
 mod faults;
+mod hostile;
 mod objects;
 mod pod;
 mod record;

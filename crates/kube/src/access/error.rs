@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 
 use kube::client::{AuthError, RustlsTlsError};
 use kube::config::KubeconfigError;
+use portgate_core::limits::Exceeded;
 use portgate_core::suggest;
 
 use super::Source;
@@ -37,6 +38,17 @@ pub enum Error {
         name: String,
         /// Where it goes wrong.
         line: Option<u64>,
+    },
+    /// It is larger than any kubeconfig should be.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+    /// The admin kubeconfig of a container asks for more than a container is trusted with.
+    #[error("cannot use the admin kubeconfig of container {container}: {reason}")]
+    Unfit {
+        /// The container's name.
+        container: String,
+        /// What is wrong with it.
+        reason: Unfit,
     },
     /// It does not say which context to use.
     #[error("the kubeconfig has no current context")]
@@ -121,6 +133,36 @@ pub enum Error {
     },
 }
 
+/// Why the admin kubeconfig of a container is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// It would make portgate run, read, send or trust something.
+    #[error("its {part} has `{field}`, and only inline certificates, keys and tokens are taken out of a container")]
+    Refused {
+        /// The context, the cluster or the user.
+        part: &'static str,
+        /// The field's name.
+        field: &'static str,
+    },
+    /// A value is not of its kind. It is not repeated: it may be a secret.
+    #[error("`{field}` of its {part} is not valid")]
+    Malformed {
+        /// The context, the cluster or the user.
+        part: &'static str,
+        /// The field's name.
+        field: &'static str,
+    },
+    /// It has no context that leads to a cluster.
+    #[error("it has no context with a cluster")]
+    NoContext,
+    /// It does not say how the server is recognised.
+    #[error("its cluster has no `certificate-authority-data`, so the API server cannot prove what it is")]
+    NoAuthority,
+    /// The server is plain HTTP.
+    #[error("its server is not https, so the credentials would be sent unencrypted")]
+    Unencrypted,
+}
+
 impl Error {
     /// What mends it.
     pub fn hint(&self) -> Option<String> {
@@ -146,25 +188,23 @@ impl Error {
             Self::PluginStart { .. } => "install it, or see whether its directory is in PATH".to_owned(),
             Self::PluginFailed { plugin, .. } => format!("see what `{plugin}` says: perhaps a new login is due"),
             Self::Credentials { .. } => "see whether `kubectl version` can use them".to_owned(),
-            Self::Read { .. } | Self::Proxy { .. } | Self::Certificates { .. } | Self::Tls { .. } => return None,
+            Self::Unfit { .. } => "name a context of your own kubeconfig with `--context`".to_owned(),
+            Self::Exceeded(_)
+            | Self::Read { .. }
+            | Self::Proxy { .. }
+            | Self::Certificates { .. }
+            | Self::Tls { .. } => return None,
         })
     }
 
-    /// A file that cannot be used as a kubeconfig.
+    /// A file that cannot be used as a kubeconfig. The parser's own message quotes the lines around the mistake.
     pub(super) fn of_file(error: KubeconfigError, path: &Path) -> Self {
-        match error {
-            KubeconfigError::ReadConfig(source, _) => Self::Read { path: path.to_owned(), source },
-            error => Self::of_text(error, &path.display().to_string()),
-        }
-    }
-
-    /// A text that cannot be used as a kubeconfig. The parser's own message quotes the lines around the mistake.
-    pub(super) fn of_text(error: KubeconfigError, name: &str) -> Self {
         let line = match error {
+            KubeconfigError::ReadConfig(source, _) => return Self::Read { path: path.to_owned(), source },
             KubeconfigError::Parse(error) => error.location().map(|location| location.line()),
             _ => None,
         };
-        Self::Parse { name: name.to_owned(), line }
+        Self::Parse { name: path.display().to_string(), line }
     }
 
     /// A context that cannot be used.

@@ -1,12 +1,16 @@
 //! The user's kubeconfig files, read and merged as kubectl does.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use http::HeaderValue;
 use kube::Config;
 use kube::config::{Cluster, Kubeconfig, KubeconfigError};
+use portgate_core::limits::{self, Limit};
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::Error;
+use super::{Error, Source};
 use crate::settings::Settings;
 
 /// The namespace of a context that names none.
@@ -64,6 +68,11 @@ fn files(settings: &Settings) -> Result<Vec<(PathBuf, Kubeconfig)>, Error> {
 
 /// What a file says; none if it does not exist.
 fn file(path: &Path) -> Result<Option<Kubeconfig>, Error> {
+    // What is not a regular file, such as a shell's `<(...)`, tells no size and can be read only once.
+    if let Ok(metadata) = path.metadata() {
+        let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        limits::KUBECONFIG.check(size, || path.display().to_string())?;
+    }
     match Kubeconfig::read_from(path) {
         Ok(mut kubeconfig) => {
             // Such a word sets nothing: a file that comes later may.
@@ -100,15 +109,29 @@ pub(super) fn server_of(cluster: &Cluster) -> Result<String, Error> {
 
 /// Replaces the name of a token's file by the token that is in it now. It counts more than one that stands in the
 /// kubeconfig itself, as it does for kubectl, and the end of its line does not belong to it.
-pub(super) fn with_token(mut config: Config) -> Result<Config, Error> {
+pub(super) fn with_token(mut config: Config, of: &Source) -> Result<Config, Error> {
     if let Some(path) = config.auth_info.token_file.take() {
-        match std::fs::read_to_string(&path) {
+        match read(Path::new(&path), limits::CREDENTIAL_FILE) {
             Ok(token) => config.auth_info.token = Some(token.trim().to_owned().into()),
-            Err(source) if config.auth_info.token.is_none() => {
-                return Err(Error::Read { path: PathBuf::from(path), source });
-            }
+            Err(error) if config.auth_info.token.is_none() => return Err(error),
             Err(_) => {}
         }
     }
-    Ok(config)
+    // The client panics on a token that no header can have.
+    let is_fit = |token: &SecretString| HeaderValue::from_str(token.expose_secret()).is_ok();
+    if config.auth_info.token.as_ref().is_none_or(is_fit) {
+        Ok(config)
+    } else {
+        Err(Error::Credentials { of: of.clone() })
+    }
+}
+
+/// The text of a file, which is no longer than this.
+pub(super) fn read(path: &Path, limit: Limit) -> Result<String, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let mut text = String::new();
+    let most = u64::try_from(limit.most).unwrap_or(u64::MAX);
+    File::open(path).map_err(failed)?.take(most.saturating_add(1)).read_to_string(&mut text).map_err(failed)?;
+    limit.check(text.len(), || path.display().to_string())?;
+    Ok(text)
 }

@@ -1,11 +1,10 @@
 //! The service account of the pod that this program runs in.
 
-use std::fs;
-
 use kube::Config;
+use portgate_core::limits::CREDENTIAL_FILE;
 
 use super::Error;
-use super::kubeconfig::DEFAULT_NAMESPACE;
+use super::kubeconfig::{DEFAULT_NAMESPACE, read};
 use crate::settings::PodSettings;
 
 /// Whether there is a service account.
@@ -21,7 +20,7 @@ pub(super) fn server(pod: &PodSettings) -> String {
 
 /// The pod's own namespace.
 pub(super) fn namespace(pod: &PodSettings) -> String {
-    let namespace = fs::read_to_string(pod.service_account.join("namespace")).unwrap_or_default();
+    let namespace = read(&pod.service_account.join("namespace"), CREDENTIAL_FILE).unwrap_or_default();
     if namespace.trim().is_empty() { DEFAULT_NAMESPACE.to_owned() } else { namespace.trim().to_owned() }
 }
 

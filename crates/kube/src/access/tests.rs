@@ -7,7 +7,7 @@ use std::path::Path;
 
 use kube::client::ConfigExt as _;
 use portgate_core::causes;
-use portgate_core::port::Port;
+use portgate_core::limits;
 use tempfile::TempDir;
 
 use super::*;
@@ -26,6 +26,11 @@ fn kubeconfig(current: &str, contexts: &[(&str, &str)]) -> String {
         writeln!(text, "- name: {name}\n  cluster: {{ server: {server:?} }}").unwrap();
     }
     text + "users:\n- name: me\n  user: { token: geheim }\n"
+}
+
+/// The same with a certificate authority, without which a container's is not used.
+fn with_authority(text: &str) -> String {
+    text.replace("server:", "certificate-authority-data: YQ==, server:")
 }
 
 struct Home(TempDir);
@@ -162,11 +167,41 @@ fn an_access_shows_no_secret() {
     let text = kubeconfig("a", &[("a", "https://a:6443")]);
     let home = Home::new().with("config", &text);
     let user = Access::of_user(&home.settings(&["config"])).unwrap();
-    let container = Access::of_container("server", &text, "172.20.0.2:6443".parse().unwrap()).unwrap();
+    let text = with_authority(&text);
+    let container = ContainerKubeconfig::read("server", &text).unwrap();
+    assert!(!format!("{container:?}").contains(SECRET));
+    let container = Access::of_container(container, "172.20.0.2:6443".parse().unwrap());
     for access in [user, container] {
         assert_eq!(token(&access.read().unwrap().1), SECRET);
         assert!(!format!("{access:?}{}", access.source()).contains(SECRET));
     }
+}
+
+#[test]
+fn a_kubeconfig_or_a_token_file_that_is_far_too_large_is_not_read() {
+    let home = Home::new().with("config", &kubeconfig("a", &[("a", "https://a:6443")]));
+    let large = |name: &str, size: usize| {
+        let file = fs::OpenOptions::new().append(true).create(true).open(home.path(name)).unwrap();
+        file.set_len(size.try_into().unwrap()).unwrap();
+    };
+    large("config", limits::KUBECONFIG.most + 1);
+    let error = refusal(&home.settings(&["config"]));
+    let expected = format!("{} exceeds the limit of 4 MiB for a kubeconfig", home.path("config").display());
+    assert_eq!(error.to_string(), expected);
+
+    let text = kubeconfig("a", &[("a", "https://a:6443")]).replace("token: geheim", "tokenFile: token");
+    fs::write(home.path("config"), text).unwrap();
+    large("token", 1 << 30);
+    let error = Access::of_user(&home.settings(&["config"])).unwrap().read().unwrap_err();
+    assert!(error.to_string().ends_with("exceeds the limit of 64 KiB for a token file"), "{error}");
+}
+
+#[test]
+fn a_token_that_no_header_can_have_is_an_error() {
+    let text = kubeconfig("a", &[("a", "https://a:6443")]).replace("geheim", r#""a\nb""#);
+    let home = Home::new().with("config", &text);
+    let error = Access::of_user(&home.settings(&["config"])).unwrap().read().unwrap_err();
+    assert!(matches!(error, Error::Credentials { .. }), "{error:?}");
 }
 
 #[test]
@@ -191,28 +226,6 @@ fn a_context_that_was_chosen_stays_when_another_becomes_the_current_one() {
     let moved = [("a", "https://a:7443"), ("b", "https://b:6443")];
     let _home = home.with("config", &kubeconfig("b", &moved));
     assert_eq!(access.read().unwrap().0.server(), "https://a:7443");
-}
-
-#[test]
-fn a_containers_kubeconfig_is_used_at_the_address_that_can_be_reached() {
-    let text = kubeconfig("default", &[("default", "https://127.0.0.1:6444/base")]);
-    assert_eq!(port_in(&text).unwrap(), Port::new(6444).unwrap());
-    let access = Access::of_container("k3d-my-server-0", &text, "[fd00::2]:6444".parse().unwrap()).unwrap();
-    assert_eq!(access.source().to_string(), "the admin kubeconfig of container k3d-my-server-0");
-    assert_eq!(access.server(), "https://[fd00::2]:6444");
-    assert_eq!(access.namespace(), "of-default");
-    let (_, config) = access.read().unwrap();
-    assert_eq!(config.cluster_url, "https://[fd00::2]:6444");
-    assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
-}
-
-#[test]
-fn a_containers_kubeconfig_needs_a_context_and_a_port() {
-    let first = kubeconfig("", &[("a", "https://a"), ("b", "https://b:1")]);
-    assert_eq!(port_in(&first).unwrap(), Port::new(443).unwrap());
-    assert!(matches!(port_in(""), Err(Error::NoCurrentContext { .. })));
-    let error = port_in("contexts: 1").unwrap_err();
-    assert_eq!(error.to_string(), "cannot understand the admin kubeconfig, line 1");
 }
 
 fn pod(directory: &Path) -> Settings {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use kube::client::AuthError;
 use kube::core::Status;
+use portgate_core::limits::{API_CONNECT, API_HEAD, Limit};
 use rustls::{AlertDescription, CertificateError};
 use tokio::time::error::Elapsed;
 
 use super::{ClientFault, ServerFault};
-use crate::session::CONNECT;
 
 /// The innermost cause of a failure: the errors around it only say that there is one.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(super) enum Fault {
     Credentials(kube::Error),
     Server(ServerFault),
     Client(ClientFault),
+    /// The server sends more than is taken.
+    TooMuch(Limit),
     /// The connection was not made, or it broke.
     Transport(Cause),
     Other(Cause),
@@ -64,6 +66,10 @@ impl Fault {
     }
 
     fn of_transport(error: kube::Error) -> Self {
+        let is_head = |error: &hyper::Error| error.is_parse_too_large();
+        if chain(&error).filter_map(<Link>::downcast_ref).any(is_head) {
+            return Self::TooMuch(API_HEAD);
+        }
         let tls = chain(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
         match tls {
             Some(rustls::Error::InvalidCertificate(error)) => Self::Server(server_fault(error)),
@@ -72,7 +78,7 @@ impl Fault {
                 None => Self::Transport(Cause::Client(Box::new(error))),
             },
             // Nothing else has a limit within the client.
-            None if chain(&error).any(<Link>::is::<Elapsed>) => Self::Transport(Cause::Late(CONNECT)),
+            None if chain(&error).any(<Link>::is::<Elapsed>) => Self::Transport(Cause::Late(API_CONNECT)),
             _ => Self::Transport(Cause::Client(Box::new(error))),
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn of(error: &Error) -> Option<String> {
         Error::Forbidden { call } => return grant(call),
         Error::TooManyRequests { .. } => "try again in a while".to_owned(),
         Error::NotFound { .. } => "Kubernetes 1.21 and newer know it: see `kubectl version`".to_owned(),
-        Error::Server { .. } | Error::Other { .. } => return None,
+        Error::Server { .. } | Error::TooMuch { .. } | Error::Other { .. } => return None,
     })
 }
 

@@ -6,14 +6,16 @@ use portgate_core::causes;
 use rustls::{AlertDescription, CertificateError};
 
 use super::*;
+use crate::access::ContainerKubeconfig;
 use crate::resource::By;
 
 const KUBECONFIG: &str = "contexts: [{ name: c, context: { cluster: c, user: u } }]
-clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:6443' } }]
+clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:6443', certificate-authority-data: YQ== } }]
 current-context: c";
 
 fn container() -> Arc<Access> {
-    Arc::new(Access::of_container("k3d-my-server-0", KUBECONFIG, "172.20.0.2:6443".parse().unwrap()).unwrap())
+    let kubeconfig = ContainerKubeconfig::read("k3d-my-server-0", KUBECONFIG).unwrap();
+    Arc::new(Access::of_container(kubeconfig, "172.20.0.2:6443".parse().unwrap()))
 }
 
 fn context(name: &str) -> Arc<Access> {
@@ -63,6 +65,7 @@ fn told(error: &Error) -> String {
         | Error::NotFound { call }
         | Error::TooManyRequests { call }
         | Error::Server { call, .. }
+        | Error::TooMuch { call, .. }
         | Error::Other { call, .. } => &call.access,
         Error::Access(_) => unreachable!(),
     };
@@ -98,6 +101,7 @@ fn every_failure_says_what_failed_and_by_which_way() {
         refused(404, call(Verb::List, Resource::EndpointSlices, Some("shop"), &other)),
         refused(429, call(Verb::List, Resource::Nodes, None, &other)),
         refused(500, call(Verb::List, Resource::Namespaces, None, &other)),
+        Error::too_much(listing(&k3d), portgate_core::limits::API_PAGE),
         Error::of(
             Call { verb: Verb::Get, resource: None, namespace: None, access: other },
             kube::Error::SerdeError(serde_json::from_str::<u8>("x").unwrap_err()),

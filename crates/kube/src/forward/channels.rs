@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
+use portgate_core::limits::API_ANSWER;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -68,7 +69,7 @@ async fn carry<C>(
     let _ = timeout(LINGER, sink.close()).await;
 }
 
-/// Hands over what comes, until the other side has ended, or has nothing more to say to one that has finished.
+/// Hands over what comes, if the other side begins in time, until the other side has ended, or has nothing more to say to one that has finished.
 async fn read(
     mut source: impl Stream<Item = tungstenite::Result<Message>> + Unpin,
     link: &Link,
@@ -76,7 +77,10 @@ async fn read(
     finished: &CancellationToken,
 ) -> Result<(), Loss> {
     let mut is_begun = [false; 2];
+    let late = sleep(API_ANSWER);
+    tokio::pin!(late);
     loop {
+        let is_awaited = is_begun != [true; 2];
         let silence = async {
             finished.cancelled().await;
             sleep(LINGER).await;
@@ -84,6 +88,7 @@ async fn read(
         let message = tokio::select! {
             message = source.next() => message,
             () = silence => None,
+            () = &mut late, if is_awaited => return Err(Loss::Silent(API_ANSWER)),
         };
         let mut bytes = match message.transpose()? {
             Some(Message::Binary(bytes)) if !bytes.is_empty() => bytes,

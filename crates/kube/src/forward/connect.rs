@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use kube::Client;
@@ -17,6 +16,7 @@ use super::PodName;
 use super::error::{ForwardError, Refusal};
 use super::transport::{Granted, Transport, Upgrade};
 use super::wire::{Connection, Plain, Tunnel, Wire, websocket};
+use crate::answer::{cut, refusal};
 use crate::api::Api;
 use crate::error::{Call, Error as ApiError, Verb};
 use crate::resource::Resource;
@@ -79,9 +79,9 @@ impl Connector {
 
     async fn upgrade(&self, transport: Transport, pod: &PodName, port: Option<Port>) -> Result<Outcome, ForwardError> {
         let Upgrade { request, granted } = transport.upgrade(pod, port);
-        let ask = |client: Client, request: Request<Vec<u8>>| {
-            let granted = granted.clone();
-            async move { settle(transport, &granted, client.send(request.map(Body::from)).await?).await }
+        let granted = &granted;
+        let ask = |client: Client, request: Request<Vec<u8>>| async move {
+            Ok(settle(transport, granted, client.send(request.map(Body::from)).await?).await?)
         };
         let call = self.call(transport.verb(), Resource::PortForwards, pod);
         let outcome = match self.api.answer(&call, request.map_err(kube::Error::HttpError), ask).await {
@@ -126,9 +126,8 @@ impl Connector {
         }
         let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace, pod.name);
         let request = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError);
-        let ask = |client: Client, request| async move { client.request::<Pod>(request).await };
-        let pod = self.api.answer(&self.call(Verb::Get, Resource::Pods, pod), request, ask).await?;
-        Ok(pod.status.phase)
+        let found: Pod = self.api.object(&self.call(Verb::Get, Resource::Pods, pod), request).await?;
+        Ok(cut(&found.status.phase))
     }
 
     fn call(&self, verb: Verb, resource: Resource, pod: &PodName) -> Call {
@@ -144,7 +143,7 @@ async fn settle(transport: Transport, granted: &Granted, answer: Response<Body>)
         return Ok(Ok(TokioIo::new(connection)));
     }
     let is_error = code.is_client_error() || code.is_server_error();
-    let body = if is_error { answer.into_body().collect_bytes().await? } else { Bytes::new() };
+    let body = if is_error { refusal(answer.into_body()).await? } else { Vec::new() };
     let message = judge(code, &body).map_err(kube::Error::Api)?;
     Ok(Err(Refusal { transport, code: code.as_u16(), message }))
 }
@@ -159,7 +158,7 @@ fn judge(code: StatusCode, body: &[u8]) -> Result<String, Box<Status>> {
     let status = status.filter(|status| status.status == Some(StatusSummary::Failure));
     let text = String::from_utf8_lossy(body);
     let first_line = || text.lines().next().unwrap_or_default().chars().take(MESSAGE).collect::<String>();
-    let message = status.as_ref().map_or_else(first_line, |status| status.message.clone());
+    let message = status.as_ref().map_or_else(first_line, |status| cut(&status.message));
     let is_final = match code {
         StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => true,
         StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,

@@ -60,6 +60,7 @@ impl ForwardError {
                 | ApiError::NotFound { .. }
                 | ApiError::TooManyRequests { .. }
                 | ApiError::Server { .. }
+                | ApiError::TooMuch { .. }
                 | ApiError::Other { .. } => false,
             },
             Self::Refused { .. } => true,

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use portgate_core::limits::VERDICT;
 
 use super::error::StreamError;
 use super::link::Lane;
 use super::stream::Inbox;
-
-/// How long the pod's side may explain itself, in bytes. What is longer is cut.
-const VERDICT: usize = 64 * 1024;
 
 /// The far end of a [`PodStream`](super::PodStream). When it is dropped, nobody waits at the near end any more.
 pub(super) struct FarEnd {
@@ -50,10 +48,13 @@ impl FarEnd {
         }
     }
 
-    /// Takes what the pod's side says of the connection.
+    /// Takes what the pod's side says of the connection. Beyond the limit it has said all.
     pub(super) fn explain(&mut self, bytes: &[u8]) {
         if let Some(verdict) = &mut self.verdict {
-            verdict.extend_from_slice(&bytes[..bytes.len().min(VERDICT - verdict.len())]);
+            verdict.extend_from_slice(&bytes[..bytes.len().min(VERDICT.most - verdict.len())]);
+            if verdict.len() == VERDICT.most {
+                self.judge();
+            }
         }
     }
 

@@ -161,6 +161,11 @@ impl Session {
         while self.full.is_none()
             && let Some(event) = self.spdy.receive(&mut self.input)?
         {
+            if let Event::Replied { stream, .. } = &event
+                && self.streams.reply(*stream)
+            {
+                self.watchdog.replied();
+            }
             match event {
                 Event::Data { stream, bytes, fin } => self.full = self.streams.take(stream, bytes, fin),
                 Event::Replied { stream, fin: true, .. } | Event::Headers { stream, fin: true, .. } => {
@@ -217,7 +222,7 @@ impl Session {
         };
         self.request += 1;
         let (stream, inbox) = PodStream::new(&self.link, data.number());
-        self.streams.insert(Stream { data, error, end: FarEnd::new(inbox), _lease: lease });
+        self.streams.insert(Stream { data, error, is_replied: false, end: FarEnd::new(inbox), _lease: lease });
         self.watchdog.opened(Instant::now());
         // Nobody waits for it any more? Then it is given up as it is dropped.
         let _ = answer.send(Ok(stream));

@@ -9,6 +9,10 @@ use tokio::sync::mpsc;
 use super::error::StreamError;
 use super::link::{Command, Lane, Link, SENT, weight};
 
+/// How short a piece is copied, in bytes. It would keep all that was read with it in memory, which may be a hundred times
+/// as much.
+const COPIED: usize = 4 * 1024;
+
 /// The most that is sent at once, in bytes.
 const AT_ONCE: usize = SENT / 2;
 
@@ -38,6 +42,7 @@ impl Inbox {
         if bytes.is_empty() {
             return false;
         }
+        let bytes = if bytes.len() < COPIED { Bytes::copy_from_slice(&bytes) } else { bytes };
         self.lane.put(&bytes);
         // Who does not receive any more has given the stream up, and says so.
         let _ = self.bytes.send(bytes);
@@ -183,10 +188,28 @@ impl Receiver {
 pub struct Verdict(Arc<Lane>);
 
 impl Verdict {
-    /// Waits until the pod's side has said all: why the connection failed, in its own words, at most 64 KiB of them;
+    /// Waits until the pod's side has said all: why the connection failed, in its own words, at most 16 KiB of them;
     /// `None` if it did not fail, or if the stream was reset or lost. May be awaited any number of times, also at the
     /// same time. Cancel-safe.
     pub async fn wait(&self) -> Option<String> {
         self.0.verdict.wait().await.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_short_piece_does_not_keep_what_was_read_with_it() {
+        let (link, _commands) = Link::new();
+        let (mut stream, inbox) = PodStream::new(&Arc::new(link), 1);
+        let read = Bytes::from(vec![7; 32 * 1024]);
+        for (length, is_kept) in [(1, false), (COPIED - 1, false), (COPIED, true)] {
+            inbox.put(read.slice(..length));
+            let piece = stream.receiver.next().await.unwrap().unwrap();
+            assert_eq!(piece, read.slice(..length));
+            assert_eq!(read.as_ptr_range().contains(&piece.as_ptr()), is_kept, "{length}");
+        }
     }
 }

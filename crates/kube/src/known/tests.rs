@@ -36,7 +36,7 @@ fn listed(resource: Resource, namespace: &str, items: &[&str]) -> Vec<Object> {
             metadata(name, rest)
         })
         .collect();
-    objects::page(resource, &format!(r#"{{"items":[{}]}}"#, items.join(","))).unwrap().objects
+    objects::page(resource, format!(r#"{{"items":[{}]}}"#, items.join(",")).as_bytes()).unwrap().objects
 }
 
 fn slice_of(service: &str, address: &str) -> Object {
@@ -46,7 +46,7 @@ fn slice_of(service: &str, address: &str) -> Object {
             "labels":{{"kubernetes.io/service-name":"{service}"}}}}"#
     );
     let list = format!(r#"{{"items":[{{"metadata":{metadata},"addressType":"IPv4","endpoints":{endpoints}}}]}}"#);
-    objects::page(Resource::EndpointSlices, &list).unwrap().objects.remove(0)
+    objects::page(Resource::EndpointSlices, list.as_bytes()).unwrap().objects.remove(0)
 }
 
 #[test]
@@ -78,12 +78,12 @@ fn the_pods_of_a_workload_are_asked_for_once_its_selector_is_known() {
     let of = |name| selection(Resource::Deployments, "shop", by_name(name));
     assert_eq!(known.wanted(&keys, false), [of("web"), of("db")].into());
     let web = r#"web ,"spec":{"selector":{"matchLabels":{"app":"web"}}}"#;
-    known.set(&of("web"), listed(Resource::Deployments, "shop", &[web]));
-    known.set(&of("db"), listed(Resource::Deployments, "shop", &["db"]));
+    known.set(&of("web"), listed(Resource::Deployments, "shop", &[web])).unwrap();
+    known.set(&of("db"), listed(Resource::Deployments, "shop", &["db"])).unwrap();
     let pods = selection(Resource::Pods, "shop", by_labels("app=web"));
     assert_eq!(known.wanted(&keys, false), [of("web"), of("db"), pods.clone()].into());
 
-    known.set(&pods, listed(Resource::Pods, "shop", &["web-b", "web-a"]));
+    known.set(&pods, listed(Resource::Pods, "shop", &["web-b", "web-a"])).unwrap();
     let objects = known.objects(&keys);
     let names = |text| objects.pods[&key(text)].iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>();
     assert_eq!(names("deploy/web.shop"), ["web-a", "web-b"]);
@@ -95,9 +95,11 @@ fn what_does_not_exist_is_left_out() {
     let keys = keys(&[WEB, "svc/gone.shop", "pod/gone.shop", "sts/gone.shop"]);
     let mut known = Known::default();
     for selection in known.wanted(&keys, false) {
-        known.set(&selection, Vec::new());
+        known.set(&selection, Vec::new()).unwrap();
     }
-    known.set(&selection(Resource::Services, "shop", By::All), listed(Resource::Services, "shop", &["web", "other"]));
+    known
+        .set(&selection(Resource::Services, "shop", By::All), listed(Resource::Services, "shop", &["web", "other"]))
+        .unwrap();
     let objects = known.objects(&keys);
     assert_eq!(objects.services.into_keys().collect::<BTreeSet<_>>(), self::keys(&[WEB]));
     assert!(objects.pods.is_empty());
@@ -107,16 +109,18 @@ fn what_does_not_exist_is_left_out() {
 fn a_service_has_the_endpoints_of_its_own_slices() {
     let keys = keys(&[WEB, "svc/db.shop"]);
     let mut known = Known::default();
-    known.set(&selection(Resource::Services, "shop", By::All), listed(Resource::Services, "shop", &["web", "db"]));
+    known
+        .set(&selection(Resource::Services, "shop", By::All), listed(Resource::Services, "shop", &["web", "db"]))
+        .unwrap();
     let slices = selection(Resource::EndpointSlices, "shop", By::All);
-    known.set(&slices, vec![slice_of("web", "10.42.0.1"), slice_of("db", "10.42.0.2")]);
+    known.set(&slices, vec![slice_of("web", "10.42.0.1"), slice_of("db", "10.42.0.2")]).unwrap();
     let addresses = |known: &Known, text| {
         let objects = known.objects(&keys);
         objects.services[&key(text)].endpoints.iter().map(|e| e.address.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(addresses(&known, WEB), ["10.42.0.1"]);
     assert_eq!(addresses(&known, "svc/db.shop"), ["10.42.0.2"]);
-    known.put(&slices, slice_of("web", "10.42.0.9"));
+    known.put(&slices, slice_of("web", "10.42.0.9")).unwrap();
     assert_eq!(addresses(&known, WEB), ["10.42.0.9"]);
     known.remove(&slices, &("shop".to_owned(), "web-1".to_owned()));
     assert_eq!(addresses(&known, WEB), [""; 0]);
@@ -128,7 +132,7 @@ fn nodes_that_were_not_answered_are_not_known() {
     let mut known = Known::default();
     assert_eq!(known.objects(&keys(&[])).ready_nodes, None);
     let ready = r#"a ,"status":{"conditions":[{"type":"Ready","status":"True"}]}"#;
-    known.set(&nodes, listed(Resource::Nodes, "", &[ready, "b"]));
+    known.set(&nodes, listed(Resource::Nodes, "", &[ready, "b"])).unwrap();
     assert_eq!(known.objects(&keys(&[])).ready_nodes, Some(["a".to_owned()].into()));
 }
 
@@ -137,9 +141,11 @@ fn what_was_known_stays_when_it_is_asked_for_in_another_way() {
     let one = keys(&[WEB]);
     let both = keys(&[WEB, "svc/db.shop"]);
     let mut known = Known::default();
-    known.set(&selection(Resource::Services, "shop", by_name("web")), listed(Resource::Services, "shop", &["web"]));
+    known
+        .set(&selection(Resource::Services, "shop", by_name("web")), listed(Resource::Services, "shop", &["web"]))
+        .unwrap();
     let own = selection(Resource::EndpointSlices, "shop", By::Service("web".to_owned()));
-    known.set(&own, vec![slice_of("web", "10.42.0.1")]);
+    known.set(&own, vec![slice_of("web", "10.42.0.1")]).unwrap();
     let before = known.objects(&one);
     for (from, to) in [(&one, &both), (&both, &one)] {
         let (from, to) = (known.wanted(from, false), known.wanted(to, false));
@@ -155,12 +161,30 @@ fn what_was_known_stays_when_it_is_asked_for_in_another_way() {
 fn pods_of_another_selection_are_not_taken_over() {
     let mut known = Known::default();
     let all = selection(Resource::Pods, "shop", By::All);
-    known.set(&all, listed(Resource::Pods, "shop", &["db-0", "web-a"]));
+    known.set(&all, listed(Resource::Pods, "shop", &["db-0", "web-a"])).unwrap();
     let one = selection(Resource::Pods, "shop", by_name("db-0"));
     let labelled = selection(Resource::Pods, "shop", by_labels("app=web"));
     let elsewhere = selection(Resource::Pods, "other", By::All);
     known.hand_over(&all, [&one, &labelled, &elsewhere]);
-    assert_eq!(known.0[&one].len(), 1);
-    assert!(known.0[&labelled].is_empty());
+    assert_eq!(known.0[&one].items.len(), 1);
+    assert!(known.0[&labelled].items.is_empty());
     assert!(!known.has(&elsewhere));
+}
+
+#[test]
+fn what_is_kept_has_a_limit_and_what_was_known_before_stays() {
+    let slices = selection(Resource::EndpointSlices, "shop", By::All);
+    let mut known = Known::default();
+    known.set(&slices, vec![slice_of("web", "10.42.0.1")]).unwrap();
+    let long =
+        |name: usize| Object { place: ("shop".to_owned(), format!("{name:01000}")), ..slice_of("web", "10.42.0.2") };
+    let many = || (0..API_KEPT.most / 1000).map(long);
+    assert_eq!(known.set(&slices, many().collect()), Err(API_KEPT));
+    assert_eq!(many().find_map(|object| known.put(&slices, object).err()), Some(API_KEPT));
+    known.put(&slices, slice_of("web", "10.42.0.9")).unwrap();
+    known.remove(&slices, &long(0).place);
+    known.put(&slices, long(0)).unwrap();
+    let replaced = vec![slice_of("web", "10.42.0.1")];
+    known.set(&slices, replaced).unwrap();
+    known.put(&slices, long(1)).unwrap();
 }

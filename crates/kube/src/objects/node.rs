@@ -1,8 +1,9 @@
 //! Nodes.
 
+use portgate_core::limits::Limit;
 use serde::Deserialize;
 
-use super::{Condition, Item, Meta, is_ready};
+use super::{Item, Meta, is_ready};
 
 #[derive(Deserialize)]
 pub(super) struct Raw {
@@ -13,11 +14,12 @@ pub(super) struct Raw {
 
 #[derive(Default, Deserialize)]
 struct Status {
-    conditions: Option<Vec<Condition>>,
+    #[serde(rename = "conditions", default, deserialize_with = "is_ready")]
+    is_ready: bool,
 }
 
 impl super::Raw for Raw {
-    fn parts(self) -> (Meta, Item) {
-        (self.metadata, Item::Node(is_ready(self.status.conditions)))
+    fn parts(self) -> Result<(Meta, Item), Limit> {
+        Ok((self.metadata, Item::Node(self.status.is_ready)))
     }
 }

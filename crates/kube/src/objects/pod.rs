@@ -1,9 +1,11 @@
 //! Pods.
 
 use portgate_core::kubernetes::{EndpointPort, Pod};
-use serde::Deserialize;
+use portgate_core::limits::Limit;
+use serde::{Deserialize, Deserializer};
 
-use super::{Condition, Item, Meta, is_ready, name, port, protocol};
+use super::sequence::converted;
+use super::{Item, Meta, is_ready, name, port, protocol};
 
 #[derive(Deserialize)]
 pub(super) struct Raw {
@@ -18,14 +20,17 @@ pub(super) struct Raw {
 #[serde(rename_all = "camelCase")]
 struct Spec {
     node_name: Option<String>,
-    containers: Option<Vec<Container>>,
-    init_containers: Option<Vec<Container>>,
+    #[serde(default, deserialize_with = "of_containers")]
+    containers: Vec<EndpointPort>,
+    #[serde(default, deserialize_with = "of_sidecars")]
+    init_containers: Vec<EndpointPort>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Container {
-    ports: Option<Vec<Declared>>,
+    #[serde(default, deserialize_with = "ports")]
+    ports: Vec<EndpointPort>,
     restart_policy: Option<String>,
 }
 
@@ -41,14 +46,16 @@ struct Declared {
 #[serde(rename_all = "camelCase")]
 struct Status {
     phase: Option<String>,
-    conditions: Option<Vec<Condition>>,
+    #[serde(rename = "conditions", default, deserialize_with = "is_ready")]
+    is_ready: bool,
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
 }
 
 impl super::Raw for Raw {
-    fn parts(self) -> (Meta, Item) {
-        let Self { metadata, spec, status } = self;
+    fn parts(self) -> Result<(Meta, Item), Limit> {
+        let Self { metadata, mut spec, status } = self;
+        spec.containers.append(&mut spec.init_containers);
         // Such a pod keeps its last address, which is another pod's soon.
         let finished = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
         let terminating = metadata.deletion_timestamp.is_some();
@@ -56,25 +63,32 @@ impl super::Raw for Raw {
             name: metadata.name.clone(),
             address: status.pod_ip.filter(|_| !finished).and_then(|address| address.parse().ok()),
             node: spec.node_name,
-            ready: is_ready(status.conditions) && !terminating && !finished,
+            ready: status.is_ready && !terminating && !finished,
             terminating,
-            ports: ports(spec.containers, spec.init_containers),
+            ports: spec.containers,
         };
-        (metadata, Item::Pod(pod))
+        Ok((metadata, Item::Pod(pod)))
     }
 }
 
-/// The ports of the containers that run as long as the pod does: an init container does so if it is always restarted.
-fn ports(containers: Option<Vec<Container>>, init: Option<Vec<Container>>) -> Vec<EndpointPort> {
-    let sidecars = init.into_iter().flatten().filter(|container| container.restart_policy.as_deref() == Some("Always"));
-    let containers = containers.into_iter().flatten().chain(sidecars);
-    let declared = containers.flat_map(|container| container.ports.unwrap_or_default());
-    let ports = declared.filter_map(|declared| {
+fn of_containers<'de, D: Deserializer<'de>>(containers: D) -> Result<Vec<EndpointPort>, D::Error> {
+    converted(containers, |container: Container| container.ports)
+}
+
+/// An init container runs as long as the pod does if it is always restarted.
+fn of_sidecars<'de, D: Deserializer<'de>>(containers: D) -> Result<Vec<EndpointPort>, D::Error> {
+    let is_sidecar = |container: &Container| container.restart_policy.as_deref() == Some("Always");
+    converted(containers, |container| {
+        Some(container).filter(is_sidecar).map(|sidecar| sidecar.ports).unwrap_or_default()
+    })
+}
+
+fn ports<'de, D: Deserializer<'de>>(declared: D) -> Result<Vec<EndpointPort>, D::Error> {
+    converted(declared, |declared: Declared| {
         Some(EndpointPort {
             protocol: protocol(declared.protocol.as_deref())?,
             port: port(declared.container_port)?,
             name: name(declared.name),
         })
-    });
-    ports.collect()
+    })
 }

@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 
 use portgate_core::kubernetes::{Exposure, Service, ServicePort};
-use serde::Deserialize;
+use portgate_core::limits::Limit;
+use serde::{Deserialize, Deserializer};
 
+use super::sequence::converted;
 use super::{Item, Meta, name, port, protocol};
 
 #[derive(Deserialize)]
@@ -23,10 +25,11 @@ struct Spec {
     external_name: Option<String>,
     #[serde(rename = "clusterIP")]
     cluster_ip: Option<String>,
-    #[serde(rename = "clusterIPs")]
-    cluster_ips: Option<Vec<String>>,
+    #[serde(rename = "clusterIPs", default, deserialize_with = "addresses")]
+    cluster_ips: Vec<IpAddr>,
     external_traffic_policy: Option<String>,
-    ports: Option<Vec<RawPort>>,
+    #[serde(default, deserialize_with = "ports")]
+    ports: Vec<ServicePort>,
 }
 
 #[derive(Deserialize)]
@@ -47,7 +50,8 @@ struct Status {
 
 #[derive(Default, Deserialize)]
 struct LoadBalancer {
-    ingress: Option<Vec<Ingress>>,
+    #[serde(default, deserialize_with = "ingress")]
+    ingress: Vec<IpAddr>,
 }
 
 #[derive(Deserialize)]
@@ -56,19 +60,22 @@ struct Ingress {
 }
 
 impl super::Raw for Raw {
-    fn parts(self) -> (Meta, Item) {
+    fn parts(self) -> Result<(Meta, Item), Limit> {
         let Self { metadata, spec, status } = self;
-        let ingress = status.load_balancer.ingress.into_iter().flatten().filter_map(|ingress| ingress.ip);
-        let service = Service {
+        let mut cluster_ips = spec.cluster_ips;
+        if cluster_ips.is_empty() {
             // A headless Service has the word None for an address.
-            cluster_ips: addresses(spec.cluster_ips.unwrap_or_else(|| spec.cluster_ip.into_iter().collect())),
-            ingress: addresses(ingress),
-            ports: spec.ports.into_iter().flatten().filter_map(service_port).collect(),
+            cluster_ips.extend(spec.cluster_ip.and_then(|address| address.parse::<IpAddr>().ok()));
+        }
+        let service = Service {
+            cluster_ips,
+            ingress: status.load_balancer.ingress,
+            ports: spec.ports,
             local_only: spec.external_traffic_policy.as_deref() == Some("Local"),
             exposure: exposure(spec.r#type.as_deref(), spec.external_name),
             endpoints: Vec::new(),
         };
-        (metadata, Item::Service(service))
+        Ok((metadata, Item::Service(service)))
     }
 }
 
@@ -81,15 +88,21 @@ fn exposure(kind: Option<&str>, external_name: Option<String>) -> Exposure {
     }
 }
 
-fn addresses(texts: impl IntoIterator<Item = String>) -> Vec<IpAddr> {
-    texts.into_iter().filter_map(|text| text.parse().ok()).collect()
+fn addresses<'de, D: Deserializer<'de>>(texts: D) -> Result<Vec<IpAddr>, D::Error> {
+    converted(texts, |text: String| text.parse().ok())
 }
 
-fn service_port(raw: RawPort) -> Option<ServicePort> {
-    Some(ServicePort {
-        protocol: protocol(raw.protocol.as_deref())?,
-        port: port(raw.port)?,
-        node_port: port(raw.node_port),
-        name: name(raw.name),
+fn ingress<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<IpAddr>, D::Error> {
+    converted(list, |ingress: Ingress| ingress.ip.and_then(|text| text.parse().ok()))
+}
+
+fn ports<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<ServicePort>, D::Error> {
+    converted(list, |raw: RawPort| {
+        Some(ServicePort {
+            protocol: protocol(raw.protocol.as_deref())?,
+            port: port(raw.port)?,
+            node_port: port(raw.node_port),
+            name: name(raw.name),
+        })
     })
 }

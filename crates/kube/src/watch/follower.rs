@@ -7,14 +7,14 @@ use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::backoff::Backoff;
-use crate::api::{Api, Lines};
-use crate::error::{Call, Cause, Error, Verb};
-use crate::objects::{self, Event, Object, Place};
+use crate::answer::{Failed, Line, Lines, Turn};
+use crate::api::{Api, List};
+use crate::error::{Call, Error, Verb};
+use crate::objects::{self, Event, Object, Place, Unread};
 use crate::resource::{Resource, Selection};
 
 /// For how long the server is asked to tell changes: this and up to as much again, so that many watches do not end at
@@ -45,13 +45,21 @@ pub(super) enum News {
     Failed(Error),
 }
 
+/// News, and the right to hold what they are about until they are taken.
+pub(super) struct Told {
+    /// Whose they are.
+    pub(super) id: u64,
+    pub(super) news: News,
+    pub(super) turn: Turn,
+}
+
 /// Follows one selection.
 pub(super) struct Follower {
     pub(super) api: Api,
     pub(super) selection: Selection,
     /// By what number its news are known.
     pub(super) id: u64,
-    pub(super) news: mpsc::Sender<(u64, News)>,
+    pub(super) news: mpsc::Sender<Told>,
 }
 
 impl Follower {
@@ -66,7 +74,7 @@ impl Follower {
             }
             // That the server does not remember so much is no failure: it tells everything anew.
             if !error.is_gone() {
-                self.tell(News::Failed(error)).await;
+                self.tell(News::Failed(error), Turn::default()).await;
             }
             sleep(pause).await;
         }
@@ -74,13 +82,13 @@ impl Follower {
 
     /// Lists once, and tells changes until something fails.
     async fn round(&self, backoff: &mut Backoff) -> Result<Infallible, Error> {
-        let (objects, mut version) = self.api.list(&self.selection).await?;
-        self.tell(News::Listed(objects)).await;
+        let List { objects, mut version, turn } = self.api.list(&self.selection).await?;
+        self.tell(News::Listed(objects), turn).await;
         loop {
             let begun = Instant::now();
             let limit = WATCH + Duration::from_secs(random() % WATCH.as_secs());
             let lines = self.api.changes(&self.selection, &version, limit).await?;
-            self.tell(News::Watching).await;
+            self.tell(News::Watching, Turn::default()).await;
             self.read(lines, begun + limit + GRACE, &mut version).await?;
             if begun.elapsed() < BRIEF {
                 sleep(backoff.pause(Instant::now(), random())).await;
@@ -91,12 +99,14 @@ impl Follower {
     /// Tells what the lines say, until they end. A connection that breaks is an end like another: whether the server is
     /// away shows when it is asked again.
     async fn read(&self, mut lines: Lines, end: Instant, version: &mut String) -> Result<(), Error> {
-        while let Ok(Some(Ok(line))) = timeout_at(end, lines.next()).await {
-            let event = match objects::event(self.selection.resource, &line) {
+        while let Ok(line) = timeout_at(end, lines.next()).await {
+            let line = line.map_err(|failed| self.failure(failed))?;
+            let Some(Line { text, turn }) = line else { return Ok(()) };
+            let event = match objects::event(self.selection.resource, &text) {
                 Ok(event) => event,
                 // The last line of a broken connection.
-                Err(error) if error.is_eof() => return Ok(()),
-                Err(error) => return Err(Error::Other { call: Box::new(self.call()), source: Cause::Answer(error) }),
+                Err(Unread::Malformed(error)) if error.is_eof() => return Ok(()),
+                Err(unread) => return Err(Error::of_unread(self.call(), unread)),
             };
             let news = match event {
                 Event::Put(object) => {
@@ -113,9 +123,13 @@ impl Follower {
                 }
                 Event::Refused(status) => return Err(Error::of_status(self.call(), &status)),
             };
-            self.tell(news).await;
+            self.tell(news, turn).await;
         }
         Ok(())
+    }
+
+    fn failure(&self, failed: Failed) -> Error {
+        self.api.failure(self.call(), failed)
     }
 
     fn call(&self) -> Call {
@@ -123,8 +137,8 @@ impl Follower {
     }
 
     /// Waits until there is room for the news. Whoever does not listen any more has ended this task.
-    async fn tell(&self, news: News) {
-        self.news.send((self.id, news)).await.ok();
+    async fn tell(&self, news: News, turn: Turn) {
+        self.news.send(Told { id: self.id, news, turn }).await.ok();
     }
 }
 

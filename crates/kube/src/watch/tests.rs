@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::access::Access;
+use crate::access::{Access, ContainerKubeconfig};
 use crate::session::Session;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -24,7 +24,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const BOOKMARK: Duration = Duration::from_mins(1);
 
 const KUBECONFIG: &str = "contexts: [{ name: c, context: { cluster: c, user: u } }]
-clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:6443' } }]
+clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:6443', certificate-authority-data: YQ== } }]
 current-context: c";
 
 /// What becomes of a watch.
@@ -67,7 +67,8 @@ impl Server {
     fn api(&self) -> Api {
         let server = self.clone();
         let service = tower::service_fn(move |request| server.clone().answer(request));
-        let access = Access::of_container("server", KUBECONFIG, "127.0.0.1:6443".parse().unwrap()).unwrap();
+        let kubeconfig = ContainerKubeconfig::read("server", KUBECONFIG).unwrap();
+        let access = Access::of_container(kubeconfig, "127.0.0.1:6443".parse().unwrap());
         Api::over(Session::mocked(kube::Client::new(service, "default"), &access))
     }
 

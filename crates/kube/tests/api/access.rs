@@ -4,7 +4,7 @@ use std::fs;
 
 use portgate_core::kubernetes::{Kind, ObjectKey};
 use portgate_double::{Authentication, Config, Fault, Kubeconfig, Objects};
-use portgate_kube::access::{Access, Source};
+use portgate_kube::access::{Access, ContainerKubeconfig, Source};
 use portgate_kube::api::Api;
 use portgate_kube::error::Error;
 
@@ -38,7 +38,8 @@ async fn a_containers_kubeconfig_opens_the_door_at_another_address() {
     let lab = Lab::with(Config { names, ..Config::default() }).await;
     let server = Some("https://0.0.0.0:6443".to_owned());
     let text = lab.double.kubeconfig(&Kubeconfig { server, ..Kubeconfig::default() }).await.unwrap();
-    let access = Access::of_container("k3d-double-server-0", &text, lab.double.address()).unwrap();
+    let kubeconfig = ContainerKubeconfig::read("k3d-double-server-0", &text).unwrap();
+    let access = Access::of_container(kubeconfig, lab.double.address());
     let api = Api::connect(&access).await.unwrap();
     assert_eq!(api.version().await.unwrap(), "v1.36.0");
     assert_eq!(*api.access().source(), Source::Container { name: "k3d-double-server-0".to_owned() });

@@ -3,6 +3,7 @@
 
 mod access;
 mod failures;
+mod hostile;
 mod lab;
 mod looks;
 mod outages;

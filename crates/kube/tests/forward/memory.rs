@@ -4,6 +4,7 @@ use std::env;
 use std::process::Stdio;
 
 use portgate_core::port::Port;
+use portgate_double::Hostility;
 use portgate_double::object::pod as pod_object;
 use portgate_kube::access::Access;
 use portgate_kube::api::Api;
@@ -13,12 +14,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
+use crate::hostile::{hostile, ways};
 use crate::lab::{Lab, named, pod, say, soon};
 use crate::pod::{content, echo};
 
 /// How many connections stand still, and in how many pods: so many that none shares a session with another.
 const STALLED: usize = 200;
 const PODS: usize = 2;
+
+/// How many connections are flooded.
+const FLOODED: usize = 50;
 
 /// What the whole process may have had in memory at most, in KiB.
 const LIMIT: u64 = 64 * 1024;
@@ -45,13 +50,48 @@ async fn connections_that_stand_still_take_little_memory() {
         lab.double.apply(pod_object(&pod.name, &pod.namespace).on("node", "172.18.0.2")).await.unwrap();
         lab.serve_in(&pod, 19, surge).await;
     }
+    run_alone(&lab, "memory::connections_that_stand_still_take_little_memory").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_flooded_take_little_memory() {
+    if let Some(kubeconfig) = env::var_os(KUBECONFIG) {
+        return measure_floods(Settings { kubeconfig: Some(kubeconfig.into()), ..Settings::default() }).await;
+    }
+    for transports in ways() {
+        let lab = hostile(transports, Hostility::Flood).await;
+        run_alone(&lab, "memory::connections_that_are_flooded_take_little_memory").await;
+    }
+}
+
+/// Runs a test of this program again, in a process of its own.
+async fn run_alone(lab: &Lab, this: &str) {
     let mut measured = Command::new(env::current_exe().unwrap());
-    let this = "memory::connections_that_stand_still_take_little_memory";
     measured.args(["--exact", this, "--nocapture"]).env(KUBECONFIG, lab.kubeconfig());
     let output = soon(measured.stdin(Stdio::null()).kill_on_drop(true).output()).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
     assert!(output.status.success() && text.contains("1 passed"), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Opens connections of which one is read, and the others are not.
+async fn measure_floods(settings: Settings) {
+    let forwarder = Forwarder::new(&Api::connect(&Access::of_user(&settings).unwrap()).await.unwrap());
+    let before = most_memory();
+    let mut flooded = Vec::new();
+    for _ in 0..FLOODED {
+        let mut stream = soon(forwarder.open(&pod(), Port::new(7).unwrap())).await.unwrap();
+        soon(stream.receiver.next()).await.unwrap().unwrap();
+        flooded.push(stream);
+    }
+    let mut read = flooded.pop().unwrap();
+    let mut length = 0;
+    while length < 50_000_000 {
+        length += soon(read.receiver.next()).await.unwrap().unwrap().len();
+    }
+    let most = most_memory();
+    println!("{before} KiB before, {most} KiB with {FLOODED} connections that are flooded");
+    assert!(most < LIMIT, "{most} KiB");
 }
 
 async fn measure(settings: Settings) {

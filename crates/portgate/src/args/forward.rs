@@ -7,9 +7,9 @@ use clap::Args;
 use portgate_core::kubernetes::{Kind, PortName};
 use portgate_core::mapping::HostAddresses;
 use portgate_core::port::Port;
-use portgate_core::spec::{ObjectName, PortSpec, TargetSpec};
+use portgate_core::spec::{ListenerError, ObjectName, PortSpec, TargetSpec, listener};
 
-use super::values::duration;
+use super::values::patience;
 use super::{ApiArguments, ClusterArguments};
 use crate::host_port;
 
@@ -43,7 +43,7 @@ pub(crate) struct ForwardArguments {
     #[arg(long)]
     pub(crate) sticky: bool,
     /// How long a new connection waits for a pod that is ready
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = patience)]
     pub(crate) wait_for_pod: Duration,
     #[command(flatten)]
     pub(crate) api: ApiArguments,
@@ -82,6 +82,10 @@ pub(crate) enum WordError {
     NoPort { target: String },
     #[error("`{word}`: not an IP address")]
     Address { word: String },
+    #[error("`{word}`: {why}")]
+    Listener { word: String, why: ListenerError },
+    #[error("an address is missing")]
+    NoAddress,
 }
 
 impl WordError {
@@ -92,7 +96,8 @@ impl WordError {
             }
             Self::Port { .. } => "a port is REMOTE, LOCAL:REMOTE or :REMOTE, as 8080, 8080:80, 8080:http or :80",
             Self::NoPort { .. } => "name its ports behind it, as svc/web 8080:80",
-            Self::Address { .. } => "an address is 127.0.0.1, ::1 or localhost",
+            Self::Listener { why, .. } => why.hint(),
+            Self::Address { .. } | Self::NoAddress => "an address is 127.0.0.1, ::1 or localhost",
         }
     }
 }
@@ -130,11 +135,19 @@ impl ForwardArguments {
         for word in &self.address {
             match word.as_str() {
                 "localhost" => addresses.extend(host_port::loopback().iter()),
-                word => addresses.push(word.parse().map_err(|_| WordError::Address { word: word.to_owned() })?),
+                word => addresses.push(address(word)?),
             }
         }
-        HostAddresses::try_from(addresses).map_err(|_| WordError::Address { word: String::new() })
+        HostAddresses::try_from(addresses).map_err(|_| WordError::NoAddress)
     }
+}
+
+fn address(word: &str) -> Result<IpAddr, WordError> {
+    if word.is_empty() {
+        return Err(WordError::NoAddress);
+    }
+    let address = word.parse().map_err(|_| WordError::Address { word: word.to_owned() })?;
+    listener(address).map_err(|why| WordError::Listener { word: word.to_owned(), why })
 }
 
 /// `svc/web`, `svc/web.shop`, or the name of a pod.
@@ -218,5 +231,10 @@ mod tests {
         let addresses = |line: &str| arguments(line).addresses().map(|addresses| addresses.to_string());
         assert_eq!(addresses("svc/a 80 --address 10.0.0.7,127.0.0.1").unwrap(), "10.0.0.7,127.0.0.1");
         assert!(addresses("svc/a 80 --address nowhere").is_err());
+        for missing in ["svc/a 80 --address=", "svc/a 80 --address 127.0.0.1,", "svc/a 80 --address ,"] {
+            assert_eq!(addresses(missing).unwrap_err().to_string(), "an address is missing", "{missing}");
+        }
+        let refused = addresses("svc/a 80 --address 127.0.0.1,224.0.0.1").unwrap_err();
+        assert_eq!(refused.to_string(), "`224.0.0.1`: cannot listen on a multicast address");
     }
 }

@@ -1,12 +1,13 @@
 use portgate_core::control::{Change, Detail, Request};
 use portgate_core::kubernetes::Objects;
+use portgate_core::limits::ANSWER_TIME;
 use portgate_core::mapping::{Local, Mapping};
 use portgate_core::plan::{self, RunningGate, Step};
 use portgate_core::status::Placement;
 use portgate_docker::gate::GateContainer;
 use portgate_gate::paths::ProcessPaths;
 
-use crate::apply::{Ground, Undertaking, lost_a_race};
+use crate::apply::{Ground, Undertaking, lost_a_race, warn_unsaved};
 use crate::args::CloseArguments;
 use crate::failure::Failure;
 use crate::gates::{self, Contents, Control, Gate};
@@ -32,7 +33,7 @@ pub(crate) async fn close(arguments: CloseArguments, interrupt: &Interrupt) -> R
 async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<(), Failure> {
     let found = async {
         let (cluster, gates) = gates::find().await?.of_cluster(&arguments.cluster).await?;
-        Ok((cluster, gates.engine.clone(), gates.reports(Detail::Brief).await?))
+        Ok((cluster, gates.engine.clone(), gates.reports(Detail::Brief, ANSWER_TIME).await?))
     };
     let (cluster, engine, reports) = interrupt.abandon(found).await?;
     let mut containers: Vec<(GateContainer, RunningGate)> = Vec::new();
@@ -78,7 +79,7 @@ async fn attempt(arguments: &CloseArguments, interrupt: &Interrupt) -> Result<()
         let ground = Ground {
             cluster,
             network: container.network.clone(),
-            image: container.image.clone(),
+            image: container.image_id.clone(),
             site: Site::of(container),
             nodes: None,
             objects: Objects::default(),
@@ -134,7 +135,9 @@ impl Process {
         if close.len() == self.mappings.len() {
             return process_gate::end(&self.paths).await;
         }
-        let change = Change { revision: self.revision, close, ..Change::default() };
-        self.control.request(&Request::Change(change)).await.map(drop)
+        let change = Change { revision: self.revision, close: close.clone(), ..Change::default() };
+        let done = self.control.request(&Request::Change(change)).await?;
+        warn_unsaved(&process_gate::name(&self.paths), &close, &done);
+        Ok(())
     }
 }

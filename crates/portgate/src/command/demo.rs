@@ -4,6 +4,7 @@ use portgate_core::cluster::{Cluster, ClusterId, Provider};
 use portgate_core::control::Detail;
 use portgate_core::host_port::Wanted;
 use portgate_core::kubernetes::Objects;
+use portgate_core::limits::ANSWER_TIME;
 use portgate_core::mapping::{Local, Mapping, Target};
 use portgate_core::port::{Port, Protocol};
 use portgate_core::state::{GateState, NodeHost};
@@ -49,7 +50,7 @@ pub(crate) async fn demo(arguments: DemoArguments, interrupt: &Interrupt) -> Res
     }
     let trials = outcome?;
     view::print(Format::Table, &trials)?;
-    view::note(next_steps(&trials));
+    next_steps(&trials).iter().for_each(view::note);
     Ok(())
 }
 
@@ -118,7 +119,7 @@ async fn running(gates: Gates) -> Result<Option<Vec<Trial>>, Failure> {
         None => true,
     };
     let mut trials = Vec::new();
-    for report in gates.reports(Detail::Brief).await? {
+    for report in gates.reports(Detail::Brief, ANSWER_TIME).await? {
         let (_, status, mut control) = report.live()?;
         let method = Method { from_host, timeout: TIMEOUT, exchange: None };
         trials.extend(trial::run(&mut control, &status.mappings, &method).await?);
@@ -168,7 +169,7 @@ fn free(first: u16, protocol: Protocol) -> u16 {
 }
 
 /// What the user may try: the node's highest TCP port echoes, its lowest speaks HTTP.
-fn next_steps(trials: &[Trial]) -> String {
+fn next_steps(trials: &[Trial]) -> Vec<String> {
     let tcp = |trial: &&Trial| trial.local.protocol == Protocol::Tcp;
     let port = |trial: Option<&Trial>| trial.map_or(0, |trial| trial.local.port.number());
     let by_target = |trial: &&Trial| trial.target.clone();
@@ -182,8 +183,8 @@ fn next_steps(trials: &[Trial]) -> String {
         ("portgate ls".to_owned(), "what is open, and what it carried"),
         ("portgate demo --down".to_owned(), "remove the demo"),
     ];
-    let lines: Vec<String> = steps.iter().map(|(command, what)| format!("  {command:<42} {what}")).collect();
-    format!("\nTry next:\n{}", lines.join("\n"))
+    let lines = steps.iter().map(|(command, what)| format!("  {command:<42} {what}"));
+    [String::new(), "Try next:".to_owned()].into_iter().chain(lines).collect()
 }
 
 /// Removes the demo's gates, then its node and network.

@@ -7,6 +7,7 @@ use portgate_core::plan;
 use portgate_core::port::Protocol;
 use portgate_core::spec::Ground;
 use portgate_gate::client::Session;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Asked, ForwardArguments, LocalPort};
 use crate::failure::Failure;
@@ -69,7 +70,7 @@ async fn detach(forwarding: &Forwarding, interrupt: &Interrupt) -> Result<(), Fa
 
 /// Runs the gate within this process, which Ctrl-C ends.
 async fn attend(forwarding: &Forwarding) -> Result<(), Failure> {
-    view::log_warnings();
+    view::log(LevelFilter::WARN);
     let paths = forwarding.prepare(false)?;
     let told = async {
         Session::connect(&paths.socket(), process_gate::PATIENCE).await?;

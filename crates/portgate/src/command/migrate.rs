@@ -1,6 +1,7 @@
 use portgate_core::cluster::Cluster;
 use portgate_core::control::Detail;
 use portgate_core::kubernetes::Objects;
+use portgate_core::limits::ANSWER_TIME;
 use portgate_docker::engine::Engine;
 
 use crate::args::MigrateArguments;
@@ -24,7 +25,7 @@ pub(crate) async fn migrate(arguments: MigrateArguments, interrupt: &Interrupt) 
             None => engine.cluster_on_network(&network).await?.nodes,
         };
         let info = engine.info().await?;
-        Ok((Cluster { id, network, nodes }, engine, info, gates.reports(Detail::Brief).await?))
+        Ok((Cluster { id, network, nodes }, engine, info, gates.reports(Detail::Brief, ANSWER_TIME).await?))
     };
     let (cluster, engine, info, reports) = interrupt.abandon(found).await?;
     let site = Site::choose(&info, arguments.placement, arguments.datapath)?;

@@ -7,7 +7,7 @@ use portgate_core::status::GateStatus;
 use portgate_docker::engine::Engine;
 use portgate_docker::gate::GateContainer;
 
-use crate::apply::{GRACE, Ground, node_hosts};
+use crate::apply::{self, GRACE, Ground, node_hosts};
 use crate::args::{ApiArguments, RestartArguments};
 use crate::failure::Failure;
 use crate::gates::{self, Control, Gate};
@@ -43,6 +43,10 @@ pub(crate) async fn restart(arguments: RestartArguments, interrupt: &Interrupt) 
     let info = engine.info().await?;
     let image = packed::image(engine, &info, &arguments.image, interrupt).await?;
     for container in &containers {
+        // A gate whose state file is damaged would not come back.
+        engine.read_state(&container.name).await?;
+    }
+    for container in &containers {
         let _progress = Progress::start(format!("Restarting {}", container.name));
         if image == container.image {
             engine.restart(&container.name, GRACE).await?;
@@ -66,8 +70,10 @@ async fn refresh(engine: &Engine, cluster: &ClusterId, gate: &GateContainer) -> 
     if let Some(cluster) = found {
         let nodes = Some(node_hosts(&cluster));
         let objects = objects(&cluster, &status).await;
-        let change = Change { revision: status.revision, nodes, objects, ..Change::default() };
-        control.request(&Request::Change(change)).await?;
+        let machine = Some(Site::of(gate).machine(engine)?);
+        let change = Change { revision: status.revision, nodes, objects, machine, ..Change::default() };
+        let done = control.request(&Request::Change(change)).await?;
+        apply::warn_unsaved(&gate.name, &[], &done);
     }
     Ok(status)
 }

@@ -1,26 +1,28 @@
 use portgate_core::cluster::{Cluster, ClusterId};
 use portgate_core::control::Detail;
 use portgate_core::kubernetes::{ObjectKey, Objects, PortName, Service, ServicePort};
+use portgate_core::limits::ANSWER_TIME;
 use portgate_core::mapping::{Local, Target};
 use portgate_core::port::Protocol;
-use portgate_core::table::{Addresses, Means, Resolution, View};
+use portgate_core::table::{Addresses, Means, OwnAddresses, Resolution, View};
 
 use crate::args::ServicesArguments;
 use crate::choice;
 use crate::failure::Failure;
 use crate::gates::{self, Report};
 use crate::kubernetes::{self, Server};
+use crate::site::own_addresses;
 use crate::view::{self, Progress, ServiceRow};
 
 /// Lists the Services of a cluster, how they are reached, and where they are open.
 pub(crate) async fn services(arguments: ServicesArguments) -> Result<(), Failure> {
     let progress = Progress::start("Asking the Kubernetes API server");
-    let (id, cluster, server) = find(&arguments).await?;
+    let (id, local, server) = find(&arguments).await?;
     let (namespace, selector) = (arguments.api.namespace.as_deref(), arguments.selector.as_deref());
     let objects = server.api.services(namespace, selector).await?;
     let open = open(&id).await?;
     drop(progress);
-    let ways = Ways::new(cluster.as_ref(), &objects);
+    let ways = Ways::new(local, &objects);
     let rows: Vec<ServiceRow> =
         objects.services.iter().flat_map(|(key, service)| rows(key, service, &ways, &open)).collect();
     if rows.is_empty() {
@@ -31,23 +33,30 @@ pub(crate) async fn services(arguments: ServicesArguments) -> Result<(), Failure
 
 /// The local cluster that is meant, and its API server; only the latter, where a context was named that is of no local
 /// cluster, or there is no Docker engine.
-async fn find(arguments: &ServicesArguments) -> Result<(ClusterId, Option<Cluster>, Server), Failure> {
+async fn find(arguments: &ServicesArguments) -> Result<(ClusterId, Option<LocalCluster>, Server), Failure> {
     let local = async {
         let engine = choice::engine().await?;
-        choice::cluster(&engine, &arguments.cluster).await
+        let cluster = choice::cluster(&engine, &arguments.cluster).await?;
+        Ok(LocalCluster { cluster, own: own_addresses(&engine)? })
     };
     match local.await {
-        Ok(cluster) if cluster.is_running() && arguments.api.context.is_none() => {
-            let server = kubernetes::of_cluster(&cluster, &arguments.api).await?;
-            Ok((cluster.id.clone(), Some(cluster), server))
+        Ok(local) if local.cluster.is_running() && arguments.api.context.is_none() => {
+            let server = kubernetes::of_cluster(&local.cluster, &arguments.api).await?;
+            Ok((local.cluster.id.clone(), Some(local), server))
         }
         Err(failure) if arguments.cluster.name().is_some() || arguments.cluster.network.is_some() => Err(failure),
         local => {
             let (id, server) = kubernetes::of_user(&arguments.api, &arguments.cluster).await?;
-            let cluster = local.ok().filter(|cluster| cluster.id == id);
-            Ok((id, cluster, server))
+            let local = local.ok().filter(|local| local.cluster.id == id);
+            Ok((id, local, server))
         }
     }
+}
+
+/// A cluster of the Docker engine, and the addresses of this machine, to which no mapping leads.
+struct LocalCluster {
+    cluster: Cluster,
+    own: OwnAddresses,
 }
 
 /// What is open on the cluster.
@@ -55,7 +64,7 @@ async fn open(id: &ClusterId) -> Result<Vec<(Local, Target)>, Failure> {
     // Without an engine nothing is.
     let Ok(mut gates) = gates::find().await else { return Ok(Vec::new()) };
     gates.list.retain(|gate| gate.cluster() == id);
-    let reports = gates.reports(Detail::Brief).await?;
+    let reports = gates.reports(Detail::Brief, ANSWER_TIME).await?;
     Ok(reports.iter().flat_map(Report::mappings).map(|mapping| (mapping.local, mapping.target)).collect())
 }
 
@@ -65,21 +74,25 @@ struct Ways<'a> {
     addresses: Addresses,
     objects: &'a Objects,
     means: Means,
+    own: Option<OwnAddresses>,
 }
 
 impl<'a> Ways<'a> {
-    fn new(cluster: Option<&Cluster>, objects: &'a Objects) -> Self {
+    fn new(local: Option<LocalCluster>, objects: &'a Objects) -> Self {
+        let cluster = local.as_ref().map(|local| &local.cluster);
         Self {
             nodes: cluster.map(Cluster::node_names).unwrap_or_default(),
             addresses: cluster.map(Cluster::addresses).unwrap_or_default(),
             objects,
             means: if cluster.is_some() { Means::Network { routes: true } } else { Means::Api },
+            own: local.map(|local| local.own),
         }
     }
 
     fn to(&self, key: &ObjectKey, port: &ServicePort) -> Resolution {
         let target = Target::Object { object: key.clone(), port: PortName::Number(port.port) };
-        let view = View { nodes: &self.nodes, seen: &self.addresses, objects: self.objects, means: self.means };
+        let Self { nodes, addresses: seen, objects, means, own } = self;
+        let view = View { nodes, seen, objects, means: *means, own: own.as_ref() };
         view.resolve(&target, port.protocol)
     }
 }

@@ -1,4 +1,5 @@
 use portgate_core::control::Detail;
+use portgate_core::limits::ANSWER_TIME;
 use portgate_core::mapping::Local;
 use portgate_core::port::Protocol;
 
@@ -15,8 +16,12 @@ pub(crate) async fn test(arguments: TestArguments) -> Result<(), Failure> {
         Some(engine) => engine.info().await?.local,
         None => true,
     };
-    let reports = gates.reports(Detail::Brief).await?;
+    let mut reports = gates.reports(Detail::Brief, ANSWER_TIME).await?;
     let mut open: Vec<Local> = reports.iter().flat_map(Report::mappings).map(|mapping| mapping.local).collect();
+    if let (true, Some(damaged)) = (open.is_empty(), reports.iter().position(|report| report.damage().is_some())) {
+        return reports.swap_remove(damaged).live().map(drop);
+    }
+    reports.iter().filter_map(Report::damage).for_each(view::warn_of);
     open.sort();
     open.retain(|local| is_possible(&arguments, local));
     check_selectors(&arguments, open)?;
@@ -63,8 +68,12 @@ async fn try_gate(report: Report, arguments: &TestArguments, method: &Method) ->
     match report.contents {
         Contents::Live { mut control, .. } if !mappings.is_empty() => trial::run(&mut control, &mappings, method).await,
         Contents::Live { .. } => Ok(Vec::new()),
-        Contents::Stopped { word, .. } => {
-            let reason = format!("gate {} is {word}", report.gate.name());
+        Contents::Silent { .. } | Contents::Stopped { .. } => {
+            let name = report.gate.name();
+            let reason = match report.contents {
+                Contents::Stopped { word, .. } => format!("gate {name} is {word}"),
+                _ => format!("gate {name} does not answer"),
+            };
             Ok(mappings.iter().map(|mapping| Trial::impossible(mapping, reason.clone())).collect())
         }
     }
@@ -75,7 +84,7 @@ fn report(arguments: &TestArguments, trials: &[Trial]) -> Result<(), Failure> {
     if matches!(arguments.output.output, Format::Table | Format::Wide) {
         for trial in trials {
             if let Some(answer) = &trial.answer {
-                view::line(format!("\n{}:\n{}", trial.local, answer.trim_end()))?;
+                view::block(&trial.local, answer.trim_end())?;
             }
         }
     }

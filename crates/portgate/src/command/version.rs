@@ -48,3 +48,14 @@ impl Row for Component {
         self.version.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::hostile::check_row;
+
+    #[test]
+    fn the_words_of_an_engine_cannot_reach_the_terminal() {
+        check_row(|text| Component { name: text.to_owned(), version: text.to_owned(), platform: text.to_owned() });
+    }
+}

@@ -65,7 +65,7 @@ pub(crate) async fn run(
 fn without_backend(now: &[MappingStatus], local: &Local) -> Option<String> {
     match &now.iter().find(|mapping| mapping.local == *local)?.state {
         MappingState::NoBackend { why } => Some(why.to_string()),
-        MappingState::NotListening { message } => Some(message.clone()),
+        MappingState::NotListening { message } | MappingState::Unknown { message } => Some(message.clone()),
         MappingState::Open | MappingState::Stopped => None,
     }
 }

@@ -78,7 +78,7 @@ fn describe(state: &MappingState) -> String {
     match state {
         MappingState::Open => "open".to_owned(),
         MappingState::NoBackend { why } => why.to_string(),
-        MappingState::NotListening { message } => message.clone(),
+        MappingState::NotListening { message } | MappingState::Unknown { message } => message.clone(),
         MappingState::Stopped => "gate stopped".to_owned(),
     }
 }
@@ -109,7 +109,41 @@ fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use portgate_core::cluster::Provider;
+    use portgate_core::kubernetes::{Kind, ObjectKey, PortName};
+    use portgate_core::mapping::{HostAddresses, Local, Target};
+    use portgate_core::port::Port;
+    use portgate_core::status::{Datapath, LastError, RelayReason};
+    use portgate_core::table::{Backend, Reach};
+
     use super::*;
+    use crate::view::hostile::check_row;
+
+    #[test]
+    fn what_a_gate_says_cannot_reach_the_terminal() {
+        let port = Port::new(80).unwrap();
+        check_row(|text| {
+            let object = ObjectKey { kind: Kind::Service, namespace: text.to_owned(), name: text.to_owned() };
+            let last_error = LastError { at: Timestamp::UNIX_EPOCH, message: text.to_owned() };
+            let backend =
+                Backend { node: text.to_owned(), address: "127.0.0.1:80".parse().unwrap(), reach: Reach::Node };
+            MappingRow {
+                cluster: ClusterId { provider: Provider::Network, name: text.to_owned() },
+                gate: text.to_owned(),
+                placement: Placement::Host,
+                mapping: MappingStatus {
+                    local: Local { addresses: HostAddresses::loopback(), port, protocol: Protocol::Tcp },
+                    target: Target::Object { object, port: PortName::Name(text.to_owned()) },
+                    backends: vec![backend],
+                    datapath: Datapath::Relay,
+                    relay_because: Some(RelayReason::Refused { message: text.to_owned() }),
+                    state: MappingState::NotListening { message: text.to_owned() },
+                    counters: Counters { last_error: Some(last_error), ..Counters::default() },
+                },
+            }
+        });
+    }
 
     #[test]
     fn sizes_have_binary_units() {

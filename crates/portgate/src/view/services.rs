@@ -106,3 +106,35 @@ impl Row for ServiceRow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use portgate_core::kubernetes::{Kind, PortName};
+    use portgate_core::mapping::HostAddresses;
+    use portgate_core::port::{Port, Protocol};
+
+    use super::*;
+    use crate::view::hostile::check_row;
+
+    #[test]
+    fn names_of_an_api_server_cannot_reach_the_terminal() {
+        let port = Port::new(80).unwrap();
+        let row = |text: &str, why: Option<NoBackend>| ServiceRow {
+            namespace: text.to_owned(),
+            name: text.to_owned(),
+            exposure: "ClusterIP",
+            port: Some(ServicePort { name: Some(text.to_owned()), protocol: Protocol::Tcp, port, node_port: None }),
+            ready: 1,
+            reach: None,
+            why,
+            open: vec![Local { addresses: HostAddresses::loopback(), port, protocol: Protocol::Tcp }],
+        };
+        let object = |text: &str| ObjectKey { kind: Kind::Service, namespace: text.to_owned(), name: text.to_owned() };
+        let unknown = |text: &str| {
+            let (object, port) = (object(text), PortName::Name(text.to_owned()));
+            NoBackend::NoPort { object, port, protocol: Protocol::Tcp }
+        };
+        check_row(|text| row(text, Some(unknown(text))));
+        check_row(|text| row(text, None));
+    }
+}

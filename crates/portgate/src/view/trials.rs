@@ -28,3 +28,36 @@ impl Row for Trial {
         self.local.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use portgate_core::control::ProbeOutcome;
+    use portgate_core::mapping::{HostAddresses, Local, Target};
+    use portgate_core::port::{Port, Protocol};
+
+    use crate::trial::{From, Hop, Trial, Verdict};
+    use crate::view::hostile::check_row;
+
+    #[test]
+    fn answers_and_reasons_cannot_reach_the_terminal() {
+        let port = Port::new(80).unwrap();
+        let trial = |text: &str, reason: Option<String>| Trial {
+            local: Local { addresses: HostAddresses::loopback(), port, protocol: Protocol::Tcp },
+            target: Target::Node { container: text.to_owned(), port },
+            verdict: Verdict::Broken,
+            hops: vec![Hop {
+                from: From::Gate,
+                address: "127.0.0.1:80".parse().unwrap(),
+                node: Some(text.to_owned()),
+                outcome: ProbeOutcome::Failed { message: text.to_owned() },
+                elapsed: Duration::from_millis(1500),
+            }],
+            reason,
+            answer: Some(text.to_owned()),
+        };
+        check_row(|text| trial(text, None));
+        check_row(|text| trial(text, Some(text.to_owned())));
+    }
+}

@@ -1,6 +1,7 @@
 //! The Kubernetes of a test's cluster: the API double in one of its nodes, with Services that lead to the nodes' peers.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use portgate_double::object::{endpoint_slice, node, service};
 use portgate_double::{Control, Kubeconfig, Resource};
@@ -45,20 +46,29 @@ impl<'a> Kubernetes<'a> {
         })
         .await;
         let kubernetes = Self { api, cluster, nodes };
-        kubernetes.lay_down_kubeconfig(&cluster.node(server)).await;
+        kubernetes.lay_down_kubeconfig(&kubernetes.kubeconfig().await).await;
         kubernetes.prepare().await;
         kubernetes
     }
 
-    /// Its administrator's kubeconfig, where a server of k3d has it.
-    async fn lay_down_kubeconfig(&self, container: &str) {
+    /// Its administrator's kubeconfig, as k3s writes it.
+    pub(crate) async fn kubeconfig(&self) -> String {
         let wanted = Kubeconfig { server: Some("https://0.0.0.0:6443".to_owned()), ..Kubeconfig::default() };
+        self.api.kubeconfig(&wanted).await.unwrap()
+    }
+
+    /// Writes a kubeconfig to where a server of k3d has it.
+    pub(crate) async fn lay_down_kubeconfig(&self, text: &str) {
+        self.lay_down(|path| std::fs::write(path, text).unwrap()).await;
+    }
+
+    /// Makes the file where a server of k3d has its kubeconfig.
+    pub(crate) async fn lay_down(&self, make: impl FnOnce(&Path)) {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("output")).unwrap();
-        let text = self.api.kubeconfig(&wanted).await.unwrap();
-        std::fs::write(directory.path().join("output/kubeconfig.yaml"), text).unwrap();
+        make(&directory.path().join("output/kubeconfig.yaml"));
         let from = format!("{}/.", directory.path().display());
-        self.cluster.docker(&["cp", &from, &format!("{container}:/")]).await;
+        self.cluster.docker(&["cp", &from, &format!("{}:/", self.node(1))]).await;
     }
 
     /// The nodes as Kubernetes knows them, and the addresses that end at them.

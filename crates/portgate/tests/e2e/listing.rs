@@ -221,6 +221,31 @@ async fn clusters_are_listed_with_their_nodes_addresses_and_states() {
 }
 
 #[tokio::test]
+async fn labels_of_a_container_cannot_reach_the_terminal() {
+    let Some(cluster) = cluster().await else { return };
+    let hostile = format!("{}\u{1b}]0;title\u{7}\u{1b}[2J\r\nerror: forged\u{202e}", cluster.name);
+    let labels = [
+        "app=k3d",
+        "k3d.role=server",
+        &format!("k3d.cluster={hostile}"),
+        &format!("dev.portgate.demo={}", cluster.name),
+    ];
+    let labels = labels.iter().flat_map(|label| ["--label", label]);
+    let network = cluster.network();
+    let start = ["run", "--detach", "--network", &network].into_iter().chain(labels.map(|text| text));
+    cluster.docker(&start.chain([cluster.image(), "idle"]).collect::<Vec<_>>()).await;
+    let is_shown =
+        |text: &str| text.chars().all(|character| character == '\n' || portgate_core::escape::is_safe(character));
+    for format in ["table", "wide", "name", "json", "yaml"] {
+        let listed = cluster.run(&format!("clusters -o {format}")).await.ok();
+        assert!(is_shown(&listed.stdout) && is_shown(&listed.stderr), "{format}: {listed:?}");
+        assert!(!listed.stdout.lines().any(|line| line.starts_with("error:")), "{format}: {listed:?}");
+    }
+    let refused = cluster.run("open 1 --cluster nonesuch").await.fails(1).stderr;
+    assert!(is_shown(&refused) && refused.lines().count() == 2, "{refused:?}");
+}
+
+#[tokio::test]
 async fn dockers_own_list_of_the_clusters_containers_shows_the_gate() {
     let Some(cluster) = cluster().await else { return };
     cluster.run(&format!("open {}:{ECHO}", free_port())).await.ok();

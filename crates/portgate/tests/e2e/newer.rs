@@ -13,7 +13,7 @@ async fn make_newer(cluster: &Cluster, port: u16) {
     let published = [format!("127.0.0.1:{port}:{port}"), format!("[::1]:{port}:{port}")];
     let (network, volume) = (cluster.network(), format!("{gate}:/var/lib/portgate"));
     let mut run = vec!["run", "--detach", "--name", &gate, "--network", &network, "--user", "65534:65534"];
-    run.extend(["--tmpfs", "/run:uid=65534,gid=65534", "--volume", &volume]);
+    run.extend(["--read-only", "--tmpfs", "/run:uid=65534,gid=65534", "--volume", &volume]);
     run.extend(published.iter().flat_map(|published| ["--publish", published]));
     run.extend(labels.iter().flat_map(|label| ["--label", label]));
     run.extend([old["Config"]["Image"].as_str().unwrap(), "gate", "run", "--name", &gate]);
@@ -62,11 +62,11 @@ async fn a_gate_of_a_newer_version_is_not_touched() {
 async fn a_newer_gate_whose_words_are_not_understood_is_named_as_newer() {
     let Some(cluster) = cluster().await else { return };
     let gate = cluster.gate();
-    let labels = gate_labels(&cluster);
-    let mut run = vec!["run", "--detach", "--name", &gate];
+    let (labels, volume) = (gate_labels(&cluster), format!("{gate}:/var/lib/portgate"));
+    let mut run = vec!["run", "--detach", "--read-only", "--name", &gate, "--volume", &volume];
     run.extend(labels.iter().flat_map(|label| ["--label", label]));
     // A container that runs, and whose control, if it is one, speaks another language.
-    run.extend([cluster.image(), "idle"]);
+    run.extend([cluster.image(), "gate", "run", "--name", &gate]);
     cluster.docker(&run).await;
     for command in ["open 30999", "close 30999", "restart"] {
         let ran = cluster.run(command).await.fails(1);
@@ -80,10 +80,10 @@ async fn a_newer_gate_whose_words_are_not_understood_is_named_as_newer() {
 async fn a_newer_gate_that_was_never_started_is_named_as_newer() {
     let Some(cluster) = cluster().await else { return };
     let gate = cluster.gate();
-    let labels = gate_labels(&cluster);
-    let mut create = vec!["create", "--name", &gate];
+    let (labels, volume) = (gate_labels(&cluster), format!("{gate}:/var/lib/portgate"));
+    let mut create = vec!["create", "--read-only", "--name", &gate, "--volume", &volume];
     create.extend(labels.iter().flat_map(|label| ["--label", label]));
-    create.extend([cluster.image(), "idle"]);
+    create.extend([cluster.image(), "gate", "run", "--name", &gate]);
     cluster.docker(&create).await;
     for command in ["open 30999", "close 30999", "restart"] {
         let ran = cluster.run(command).await.fails(1);

@@ -122,6 +122,33 @@ async fn a_selector_that_is_none_is_refused() {
 }
 
 #[tokio::test]
+async fn an_address_that_nobody_can_connect_to_is_refused() {
+    assert_snapshot!(usage("open --bind 224.0.0.1 30998/udp").await, @"
+    error: invalid value '224.0.0.1' for '--bind <ADDRESS>': cannot listen on a multicast address
+    hint: name one of this machine's addresses, as 127.0.0.1 or [::1]; `ip address` lists them, 0.0.0.0 stands for all
+
+    For more information, try '--help'.
+    ");
+    for arguments in ["open 255.255.255.255:53:30053/udp", "open --bind fe80::1 30999", "open [ff02::1]:80:30080"] {
+        assert!(usage(arguments).await.contains("cannot listen on"), "{arguments}");
+    }
+    let forward = usage("forward svc/web 80 --address 127.0.0.1,239.1.1.1").await;
+    assert!(forward.contains("error: `239.1.1.1`: cannot listen on a multicast address\nhint: "), "{forward}");
+}
+
+#[tokio::test]
+async fn a_wait_beyond_what_clocks_reckon_with_is_refused() {
+    for arguments in ["test --timeout", "forward svc/web 80 --wait-for-pod"] {
+        let refused = usage(&format!("{arguments} 9223372036854775807s")).await;
+        assert!(refused.contains("more than 24h"), "{refused}");
+    }
+    let socket = Path::new("/nonexistent.sock");
+    // As long ago as one likes: nothing is that old.
+    let asked = run_at(socket, "logs --since 9223372036854775807s --tail 18446744073709551615").await.fails(1).stderr;
+    assert!(asked.contains("there is no Docker engine"), "{asked}");
+}
+
+#[tokio::test]
 async fn nothing_to_close_is_refused() {
     assert_snapshot!(usage("close").await, @"
     error: the following required arguments were not provided:

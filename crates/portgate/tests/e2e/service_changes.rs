@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use portgate_docker::labels;
 use portgate_double::object::service;
 use portgate_double::{Fault, Resource};
 
@@ -12,6 +13,10 @@ use crate::support::{BOTH, Cluster, ECHO, eventually, free_port, host_cluster, l
 /// How soon a change is to be followed, and how much longer a busy machine may take.
 const SOON: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_secs(2);
+
+/// A network that the host has no part in yet, and the address that it then has there.
+const LATER_NETWORK: &str = "10.42.211.0/24";
+const LATER: &str = "10.42.211.9";
 
 /// Waits until a mapping's first backend has this address.
 async fn leads_to(cluster: &Cluster, port: u16, address: &str) {
@@ -81,4 +86,21 @@ async fn what_is_known_of_services_outlives_a_restart_of_the_gate() {
     kubernetes.api.fault(Fault::RefuseConnections).await.unwrap();
     cluster.run("restart").await.ok();
     tcp_echoes(local(port)).await;
+}
+
+#[tokio::test]
+async fn an_address_that_the_host_gets_later_is_no_longer_led_to() {
+    let Some(cluster) = host_cluster().await else { return };
+    let kubernetes = cluster.add_kubernetes().await;
+    kubernetes.apply(service("headless", NAMESPACE).headless().port("tcp", INNER)).await;
+    kubernetes.lead("headless", LATER, 0).await;
+    let port = free_port();
+    cluster.run(&format!("open --no-wait {port}:svc/headless.{NAMESPACE}")).await.ok();
+    leads_to(&cluster, port, &format!("{LATER}:{INNER}")).await;
+    let (name, label) = (format!("{}-later", cluster.name), format!("{}={}", labels::DEMO, cluster.name));
+    let subnet = ["--subnet", LATER_NETWORK, "--gateway", LATER];
+    cluster.docker(&[&["network", "create", "--label", &label][..], &subnet, &[&name]].concat()).await;
+    eventually(async || (cluster.mapping(port).await["because"] == "host").then_some(())).await;
+    cluster.docker(&["network", "rm", &name]).await;
+    leads_to(&cluster, port, &format!("{LATER}:{INNER}")).await;
 }

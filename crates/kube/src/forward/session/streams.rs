@@ -15,6 +15,8 @@ use crate::forward::link::Lane;
 pub(super) struct Stream {
     pub(super) data: StreamId,
     pub(super) error: StreamId,
+    /// Whether the one for data was accepted.
+    pub(super) is_replied: bool,
     pub(super) end: FarEnd,
     /// Given back when the stream is over.
     pub(super) _lease: Lease,
@@ -58,6 +60,14 @@ impl Streams {
         }
         self.forget_if_over(number);
         full
+    }
+
+    /// One of the two was accepted. Whether that is true of all streams for data.
+    pub(super) fn reply(&mut self, id: StreamId) -> bool {
+        if let Some(stream) = self.0.get_mut(&id.number()) {
+            stream.is_replied = true;
+        }
+        self.0.values().all(|stream| stream.is_replied)
     }
 
     /// One of the two was reset.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use portgate_core::limits::API_ANSWER;
 use tokio::time::Instant;
 
 /// How long a session may be silent before it is asked for a sign of life. It is asked at latest after twice this.
 pub(super) const SILENCE: Duration = Duration::from_secs(30);
 
-/// How long a sign of life may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a sign of life may take, or the reply to a stream.
+pub(super) const PATIENCE: Duration = API_ANSWER;
 
 /// How long a session without streams is kept.
 pub(super) const IDLE: Duration = Duration::from_mins(1);
@@ -38,6 +39,8 @@ pub(super) struct Watchdog {
     heard: bool,
     /// When something has to have come.
     deadline: Option<Instant>,
+    /// Whether that is the reply to a stream, and nothing else will do.
+    awaits_reply: bool,
     /// When a session without streams ends.
     idle: Option<Instant>,
     /// Whether a ping is on its way.
@@ -63,6 +66,7 @@ impl Watchdog {
             tick: now + SILENCE,
             heard: true,
             deadline: None,
+            awaits_reply: false,
             idle: Some(now + IDLE),
             pinged: false,
             unread: Unread::Nothing,
@@ -78,12 +82,20 @@ impl Watchdog {
     pub(super) fn opened(&mut self, now: Instant) {
         self.idle = None;
         self.insist(now);
+        self.awaits_reply |= self.deadline.is_some();
+    }
+
+    /// Every stream was answered.
+    pub(super) fn replied(&mut self) {
+        self.awaits_reply = false;
+        self.deadline = None;
     }
 
     /// The last stream has ended.
     pub(super) fn emptied(&mut self, now: Instant) {
         self.idle = Some(now + IDLE);
         self.unread = Unread::Nothing;
+        self.awaits_reply = false;
     }
 
     /// Data was sent.
@@ -94,7 +106,9 @@ impl Watchdog {
     /// Something has come.
     pub(super) fn heard(&mut self) {
         self.heard = true;
-        self.deadline = None;
+        if !self.awaits_reply {
+            self.deadline = None;
+        }
     }
 
     /// The ping was answered.
@@ -114,6 +128,7 @@ impl Watchdog {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.deadline = None;
             if deaf {
+                self.awaits_reply = false;
                 self.insist(now);
             } else {
                 return Due::Silent;
@@ -151,6 +166,7 @@ mod tests {
         let mut watchdog = Watchdog::new(now);
         watchdog.opened(now);
         watchdog.heard();
+        watchdog.replied();
         (watchdog, now)
     }
 
@@ -192,6 +208,9 @@ mod tests {
         let mut watchdog = Watchdog::new(now);
         watchdog.opened(now);
         watchdog.sent();
+        // Other signs of life are no answer.
+        watchdog.heard();
+        watchdog.ponged();
         assert_eq!(first(&mut watchdog, now, false), (Due::Silent, now + PATIENCE));
     }
 

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use futures_util::{Sink, Stream};
+use portgate_core::limits::WEBSOCKET_MESSAGE;
 use portgate_spdy::Output;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
@@ -17,9 +18,6 @@ use crate::forward::error::Loss;
 /// How much is read at once, and how much may wait to be written, in bytes.
 const BUFFER: usize = 32 * 1024;
 
-/// The longest message that is taken, in bytes. The API server sends up to 32 KiB.
-const MESSAGE: usize = 1024 * 1024;
-
 /// A session's bytes in a WebSocket.
 pub(in crate::forward) struct Tunnel<C>(WebSocketStream<C>);
 
@@ -28,8 +26,8 @@ pub(in crate::forward) async fn websocket<C: AsyncRead + AsyncWrite + Unpin>(con
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
-        .max_message_size(Some(MESSAGE))
-        .max_frame_size(Some(MESSAGE));
+        .max_message_size(Some(WEBSOCKET_MESSAGE.most))
+        .max_frame_size(Some(WEBSOCKET_MESSAGE.most));
     WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await
 }
 
@@ -156,7 +154,7 @@ mod tests {
         };
         tokio::select! {
             error = receiving => assert!(matches!(error, Err(Loss::WebSocket(_)))),
-            _ = server.send(Message::binary(vec![7; MESSAGE + 1])) => panic!("it was taken"),
+            _ = server.send(Message::binary(vec![7; WEBSOCKET_MESSAGE.most + 1])) => panic!("it was taken"),
         }
     }
 }
