@@ -2,23 +2,24 @@
 
 use std::net::SocketAddr;
 
-use portgate_kube::access::{Access, port_in};
+use portgate_kube::access::{Access, ContainerKubeconfig};
 
 use crate::Target;
 
 /// `kube::access::container`
-pub const TARGET: Target = Target { name: "kubeconfig", check, growth: 4000 };
+pub const TARGET: Target = Target { name: "kubeconfig", check, growth: 400 };
+
+/// The container that it comes out of.
+const CONTAINER: &str = "k3d-dev-server-0";
 
 fn check(data: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(data) else { return false };
-    let address = SocketAddr::from(([172, 18, 0, 2], 6443));
-    if let Err(error) = port_in(text) {
-        assert!(!error.to_string().is_empty());
-    }
-    match Access::of_container("k3d-dev-server-0", text, address) {
-        Ok(access) => {
+    match ContainerKubeconfig::read(CONTAINER, text) {
+        Ok(kubeconfig) => {
+            assert_eq!(kubeconfig.container(), CONTAINER);
+            let access = access(kubeconfig);
             assert_eq!(access.server(), "https://172.18.0.2:6443", "the server is the node");
-            assert!(!access.namespace().is_empty());
+            assert!(!access.namespace().contains(|c: char| !c.is_ascii_alphanumeric() && c != '-'));
             true
         }
         Err(error) => {
@@ -27,4 +28,9 @@ fn check(data: &[u8]) -> bool {
             false
         }
     }
+}
+
+/// The access that it gives, by way of a node's address.
+pub(crate) fn access(kubeconfig: ContainerKubeconfig) -> Access {
+    Access::of_container(kubeconfig, SocketAddr::from(([172, 18, 0, 2], 6443)))
 }

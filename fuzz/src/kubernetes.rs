@@ -1,18 +1,18 @@
 //! What an API server answers: lists, lines of watches, refusals.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use portgate_core::kubernetes::Objects;
 use portgate_core::mapping::HostAddresses;
 use portgate_core::spec::every_port;
 use portgate_core::table::{Means, View};
-use portgate_kube::access::Access;
+use portgate_kube::access::{Access, ContainerKubeconfig};
 use portgate_kube::fuzzing;
 use portgate_kube::resource::Resource;
 
-use crate::Target;
 use crate::json::assert_comes_back;
+use crate::{Target, kubeconfig};
 
 /// `kube::objects`, and what becomes of it
 pub const TARGET: Target = Target { name: "kubernetes", check, growth: 400 };
@@ -30,9 +30,9 @@ const RESOURCES: [Resource; 8] = [
 
 /// The server that answers.
 static ACCESS: LazyLock<Arc<Access>> = LazyLock::new(|| {
-    let kubeconfig = include_str!("../corpus/kubeconfig/k3d");
-    let address = SocketAddr::from(([172, 18, 0, 2], 6443));
-    Arc::new(Access::of_container("k3d-dev-server-0", kubeconfig, address).expect("a kubeconfig"))
+    let text = include_str!("../corpus/kubeconfig/k3d");
+    let kubeconfig = ContainerKubeconfig::read("k3d-dev-server-0", text).expect("a kubeconfig");
+    Arc::new(kubeconfig::access(kubeconfig))
 });
 
 fn check(data: &[u8]) -> bool {

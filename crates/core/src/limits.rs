@@ -50,6 +50,13 @@ impl Limit {
     pub fn check(self, value: usize, place: impl FnOnce() -> String) -> Result<(), Exceeded> {
         if value > self.most { Err(Exceeded { place: place(), limit: self }) } else { Ok(()) }
     }
+
+    /// The beginning of a text that is longer than the limit; a shorter one as it is.
+    #[must_use]
+    pub fn cut(self, mut text: String) -> String {
+        text.truncate(text.floor_char_boundary(self.most));
+        text
+    }
 }
 
 impl fmt::Display for Limit {
@@ -157,6 +164,34 @@ pub const API_ANSWER: Duration = Duration::from_secs(10);
 /// How long all pages of one list may take.
 pub const API_LISTING: Duration = Duration::from_mins(1);
 
+/// Connections to a gate's control socket at a time. A command has one open, for as long as it runs.
+pub const CONTROL_CONNECTIONS: Limit = Limit::items("connections to a control socket", 32);
+
+/// The requests that a gate has not answered yet, over all connections: two of the longest ones
+/// ([`MAX_LINE`](crate::control::MAX_LINE)).
+pub const CONTROL_REQUESTS: Limit = Limit::bytes("control socket's requests", 64 << 20);
+
+/// How long a client of the control socket may take to send one request, or to read one answer. The CLI does not wait
+/// longer either.
+pub const CONTROL_TRANSFER: Duration = Duration::from_secs(30);
+
+/// How long a client of the control socket may be silent between two requests. A command asks within seconds; one that
+/// waits for its user, or builds an image, takes minutes.
+pub const CONTROL_SILENCE: Duration = Duration::from_mins(10);
+
+/// One order to a worker. The addresses of 65,535 mappings to be closed are 6 MB.
+pub const WORKER_ORDER: Limit = Limit::bytes("worker's order", 64 << 20);
+
+/// One report of a worker. The longest has the counters of [`WORKER_COUNTERS`] mappings: 12 KiB of addresses each, if
+/// they listen on as many as they may, and an error.
+pub const WORKER_REPORT: Limit = Limit::bytes("worker's report", 2 << 20);
+
+/// The mappings whose counters are in one report of a worker.
+pub const WORKER_COUNTERS: Limit = Limit::items("mappings in a worker's report", 64);
+
+/// A text in a worker's report. An error names a node, an address and the reason.
+pub const WORKER_TEXT: Limit = Limit::bytes("text of a worker", 1 << 10);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +203,14 @@ mod tests {
         let error = KUBECONFIG.check(KUBECONFIG.most + 1, place).unwrap_err();
         let expected = "/output/kubeconfig.yaml of k3d-dev-server-0 exceeds the limit of 4 MiB for a kubeconfig";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_text_is_cut_at_the_end_of_a_character() {
+        let limit = Limit::bytes("text", 4);
+        assert_eq!(limit.cut("äöü".to_owned()), "äö");
+        assert_eq!(limit.cut("aäö".to_owned()), "aä");
+        assert_eq!(limit.cut("äö".to_owned()), "äö");
     }
 
     #[test]

@@ -187,20 +187,22 @@ pub struct Counters {
 }
 
 impl AddAssign for Counters {
-    /// Adds what another way carried for the same mapping. Of two failures the later one stays.
+    /// Adds what another datapath or another process carried for the same mapping. A sum stays at the largest number
+    /// instead of wrapping. The later of two failures stays.
     fn add_assign(&mut self, other: Self) {
-        self.connections_open += other.connections_open;
-        self.connections_total += other.connections_total;
-        self.connections_failed += other.connections_failed;
-        self.bytes_in += other.bytes_in;
-        self.bytes_out += other.bytes_out;
-        self.datagrams_in += other.datagrams_in;
-        self.datagrams_out += other.datagrams_out;
-        self.datagrams_dropped += other.datagrams_dropped;
-        self.sessions_open += other.sessions_open;
-        self.sessions_total += other.sessions_total;
-        self.sessions_evicted += other.sessions_evicted;
-        self.sessions_refused += other.sessions_refused;
+        let add = |counter: &mut u64, other: u64| *counter = counter.saturating_add(other);
+        add(&mut self.connections_open, other.connections_open);
+        add(&mut self.connections_total, other.connections_total);
+        add(&mut self.connections_failed, other.connections_failed);
+        add(&mut self.bytes_in, other.bytes_in);
+        add(&mut self.bytes_out, other.bytes_out);
+        add(&mut self.datagrams_in, other.datagrams_in);
+        add(&mut self.datagrams_out, other.datagrams_out);
+        add(&mut self.datagrams_dropped, other.datagrams_dropped);
+        add(&mut self.sessions_open, other.sessions_open);
+        add(&mut self.sessions_total, other.sessions_total);
+        add(&mut self.sessions_evicted, other.sessions_evicted);
+        add(&mut self.sessions_refused, other.sessions_refused);
         self.last_error = [self.last_error.take(), other.last_error].into_iter().flatten().max_by_key(|error| error.at);
     }
 }
@@ -227,4 +229,50 @@ pub struct GateStatus {
     pub revision: u64,
     /// Its mappings, in the order of their local ends.
     pub mappings: Vec<MappingStatus>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_of_counters_does_not_wrap() {
+        let full = || Counters { connections_total: u64::MAX, bytes_in: u64::MAX - 1, ..Counters::default() };
+        let mut sum = full();
+        sum += full();
+        sum += Counters { sessions_open: 1, ..Counters::default() };
+        let expected = Counters { bytes_in: u64::MAX, sessions_open: 1, ..full() };
+        assert_eq!(sum, expected);
+    }
+
+    #[test]
+    fn every_counter_is_added() {
+        let one: Counters = serde_json::from_value(ones()).unwrap();
+        let mut sum = one.clone();
+        sum += one;
+        let sum = serde_json::to_value(sum).unwrap();
+        assert!(sum.as_object().unwrap().values().all(|value| value.is_null() || *value == 2), "{sum}");
+    }
+
+    /// The JSON of counters that are all 1.
+    fn ones() -> serde_json::Value {
+        let mut ones = serde_json::to_value(Counters::default()).unwrap();
+        for value in ones.as_object_mut().unwrap().values_mut().filter(|value| !value.is_null()) {
+            *value = 1.into();
+        }
+        ones
+    }
+
+    #[test]
+    fn the_later_failure_stays() {
+        let failed = |second, message: &str| {
+            let at = Timestamp::from_second(second).unwrap();
+            Counters { last_error: Some(LastError { at, message: message.to_owned() }), ..Counters::default() }
+        };
+        let mut sum = failed(2, "later");
+        sum += failed(1, "earlier");
+        assert_eq!(sum, failed(2, "later"));
+        sum += failed(2, "newest report");
+        assert_eq!(sum, failed(2, "newest report"));
+    }
 }

@@ -263,12 +263,11 @@ impl Backoff {
 /// What these answers say about a cluster.
 fn sight(id: &ClusterId, network: &str, believed: &Believed, found: Option<Network>) -> Sight {
     let listed = &believed.containers;
-    let cluster = match id.provider {
-        Provider::Network => found.as_ref().map(|_| clusters::on_network(network, listed)),
-        _ => {
-            let known = clusters::from_containers(listed).0.into_iter().find(|cluster| cluster.id == *id);
-            known.or_else(|| may_exist(id, believed).then(|| without_nodes(id, network)))
-        }
+    let cluster = if id.provider == Provider::Network {
+        found.as_ref().map(|_| clusters::on_network(network, listed))
+    } else {
+        let known = clusters::from_containers(listed).0.into_iter().find(|cluster| cluster.id == *id);
+        known.or_else(|| may_exist(id, believed).then(|| without_nodes(id, network)))
     };
     let containers = clusters::addresses_on(network, listed);
     Sight { cluster, containers, bridge: found.and_then(|network| network.bridge) }

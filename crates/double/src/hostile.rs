@@ -31,7 +31,7 @@ pub enum Hostility {
     EndlessPages,
     /// It sends a line that has no end.
     EndlessLine,
-    /// It sends one new object after the other in a watch, each with a name of this many bytes.
+    /// It sends one new object after the other in a watch, each with a name of more than this many bytes.
     EndlessObjects {
         /// How long a name is, in bytes.
         name: usize,
@@ -102,10 +102,9 @@ impl Hostility {
                 endless(StatusCode::OK, begun, b"x")
             }
             Self::EndlessObjects { name } => {
-                let length = *name;
+                let long = "x".repeat(*name);
                 let line = move |version: u64| {
-                    let metadata =
-                        json!({"name": format!("{version:0length$}"), "resourceVersion": version.to_string()});
+                    let metadata = json!({"name": format!("{version}{long}"), "resourceVersion": version.to_string()});
                     answer::line(&json!({"type": "ADDED", "object": {"metadata": metadata}}))
                 };
                 answer::json(StatusCode::OK, body(stream::iter(1..).map(line)))

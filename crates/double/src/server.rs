@@ -179,7 +179,7 @@ async fn speak(stream: TcpStream, shared: Arc<Shared>, connection: Connection) {
         }
     };
     if let Some(how) = hostility {
-        let _ = how.converse(stream).await;
+        let _ = Box::pin(how.converse(stream)).await;
         return;
     }
     let certified = shared.identity.knows(stream.get_ref().1.peer_certificates());
@@ -194,6 +194,6 @@ async fn speak(stream: TcpStream, shared: Arc<Shared>, connection: Connection) {
     }
     let session = peer.session.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(session) = session {
-        session.run().await;
+        Box::pin(session.run()).await;
     }
 }

@@ -123,12 +123,9 @@ impl Gate {
             Event::Worker(WorkerEvent::Replaced { exit }) => {
                 tracing::warn!(exit, "the worker ended; another one serves");
             }
-            Event::Worker(WorkerEvent::Refused(Refused { local, message })) => {
-                self.silent.insert(local, message);
-                self.apply();
-            }
+            Event::Worker(WorkerEvent::Refused(refused)) => self.refused(refused),
             Event::Kernel(Kernel::Admitted) => self.apply(),
-            Event::Kernel(Kernel::Touched) => self.overlay.mend(),
+            Event::Kernel(Kernel::Touched) => self.mend(),
             Event::Probed => {}
             Event::ListenAgain => self.listen_again(),
         }
@@ -168,6 +165,13 @@ impl Gate {
         }
     }
 
+    /// Puts back what others have taken out of the kernel, and does what could not be done before.
+    fn mend(&mut self) {
+        self.overlay.mend();
+        self.programme();
+        self.apply();
+    }
+
     /// Leads the kernel to where the table says: never for a port that another program has. Where the kernel begins or
     /// ceases to make routes, other backends can be reached.
     fn apply(&mut self) {
@@ -192,7 +196,7 @@ impl Gate {
                 }
                 // Neither a port that is free again is told, nor every change of the kernel's settings.
                 self.listen_again();
-                self.overlay.mend();
+                self.mend();
                 self.save_again();
                 Ok(Response::Status(self.status(detail).await))
             }
@@ -264,13 +268,24 @@ impl Gate {
                 opened.push(local.clone());
             }
         }
-        match self.plane.settle().await.pop() {
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.plane.settle().await.into_iter().partition(|refused| opened.contains(&refused.local));
+        for refused in others {
+            self.refused(refused);
+        }
+        match own.into_iter().next() {
             Some(Refused { local, message }) => {
                 let address = SocketAddr::new(UNSPECIFIED, local.port.number());
                 Err(Refusal::Bind { local, address, message })
             }
             None => Ok(()),
         }
+    }
+
+    /// A mapping that was open is not served any more: it is listened for again later.
+    pub(crate) fn refused(&mut self, Refused { local, message }: Refused) {
+        self.silent.insert(local, message);
+        self.apply();
     }
 
     fn listen(&mut self, mapping: &Mapping, resolution: Resolution) -> Result<(), ListenError> {

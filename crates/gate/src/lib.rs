@@ -6,6 +6,7 @@
 
 #[cfg(target_os = "linux")]
 mod admission;
+mod conversation;
 mod gate;
 mod informer;
 mod observer;

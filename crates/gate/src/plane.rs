@@ -40,6 +40,14 @@ impl Plane {
         }
     }
 
+    /// The mappings that are not served any more, as far as is known by now: they are closed.
+    pub(crate) fn refusals(&mut self) -> Vec<Refused> {
+        match self {
+            Self::Here(_) | Self::Through(_) => Vec::new(),
+            Self::Apart(worker) => worker.refusals(),
+        }
+    }
+
     /// Leads a mapping to other backends from now on.
     pub(crate) fn route(&mut self, local: &Local, resolution: Resolution) {
         match self {

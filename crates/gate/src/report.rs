@@ -10,6 +10,9 @@ impl Gate {
     /// What the gate carries, and has carried.
     pub(crate) async fn status(&mut self, detail: Detail) -> GateStatus {
         let mut relayed = self.plane.counters(self.table.keys()).await;
+        for refused in self.plane.refusals() {
+            self.refused(refused);
+        }
         let mut carried = self.overlay.counters(detail);
         let status = |mapping: &Mapping| {
             let mut counters = relayed.remove(&mapping.local).unwrap_or_default();

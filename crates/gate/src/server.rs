@@ -4,19 +4,26 @@ use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
-use portgate_core::control::{MAX_LINE, Refusal, Request, Response};
+use portgate_core::control::{Request, Response};
+use portgate_core::limits::CONTROL_CONNECTIONS;
+use portgate_relay::Backoff;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
-use tokio_util::codec::{Framed, LinesCodec};
+use tokio::time::Instant;
+
+use crate::conversation::Conversations;
 
 /// The mode of a control socket that only its owner may use.
 const PRIVATE: u32 = 0o600;
 
 /// The mode of a control socket's directory, where it is not there yet: the socket's own mode decides who may use it.
 const DIRECTORY: u32 = 0o755;
+
+/// How soon it is said again that no connection can be accepted.
+const TOLD_AGAIN: Duration = Duration::from_mins(1);
 
 /// The bits of a file's mode that are permissions.
 const PERMISSIONS: u32 = 0o777;
@@ -61,47 +68,55 @@ pub(crate) fn remove(path: &Path) {
 }
 
 /// Answers all who connect, until nobody takes the calls any more; then ends with the last conversation.
+///
+/// There are [`CONTROL_CONNECTIONS`] conversations at most, and fewer where there are few descriptors: a further one takes
+/// the place of that which was silent for longest. So nobody who holds connections keeps others from being heard, or the
+/// gate from having descriptors for its own work.
 pub(crate) async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
-    let mut conversations = JoinSet::new();
+    let mut entrance = Entrance { listener, backoff: Backoff::default(), told: None };
+    let mut conversations = Conversations::new(most());
     loop {
         tokio::select! {
             () = calls.closed() => break,
-            accepted = listener.accept() => match accepted {
+            stream = entrance.accept(), if !conversations.are_too_many() => conversations.begin(stream, &calls),
+            () = conversations.ended() => {}
+        }
+    }
+    conversations.finish().await;
+}
+
+/// How many conversations there may be: a quarter of all descriptors at most.
+fn most() -> usize {
+    let descriptors =
+        getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX));
+    CONTROL_CONNECTIONS.most.min(descriptors / 4).max(1)
+}
+
+/// Where clients come from.
+struct Entrance {
+    listener: UnixListener,
+    backoff: Backoff,
+    /// When it was last said that none can be accepted.
+    told: Option<Instant>,
+}
+
+impl Entrance {
+    /// Accepts the next connection, whatever it takes. Cancel-safe.
+    async fn accept(&mut self) -> UnixStream {
+        loop {
+            match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    conversations.spawn(converse(stream, calls.clone()));
+                    self.backoff.succeeded();
+                    return stream;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the control socket");
-                    tokio::task::yield_now().await;
+                    if self.told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN) {
+                        tracing::warn!(%error, "cannot accept on the control socket for now");
+                        self.told = Some(Instant::now());
+                    }
+                    tokio::time::sleep(self.backoff.failed()).await;
                 }
-            },
-            Some(_) = conversations.join_next() => {}
+            }
         }
     }
-    while conversations.join_next().await.is_some() {}
-}
-
-/// One request after the other, until the other side hangs up.
-async fn converse(stream: UnixStream, calls: mpsc::Sender<Call>) {
-    let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_LINE));
-    while let Some(Ok(line)) = lines.next().await {
-        let response = match serde_json::from_str(&line) {
-            Ok(request) => match ask(&calls, request).await {
-                Some(response) => response,
-                None => return,
-            },
-            Err(error) => Response::Refused(Refusal::Malformed { message: error.to_string() }),
-        };
-        let Ok(line) = serde_json::to_string(&response) else { return };
-        if lines.send(line).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// The loop's answer; `None` once the gate ends.
-async fn ask(calls: &mpsc::Sender<Call>, request: Request) -> Option<Response> {
-    let (answer, response) = oneshot::channel();
-    calls.send(Call { request, answer }).await.ok()?;
-    response.await.ok()
 }

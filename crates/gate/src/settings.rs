@@ -19,6 +19,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// The relay's limits.
     pub limits: Limits,
+    /// The process that relays. Without one it is the gate's own, which must have no right then that traffic could abuse.
+    pub worker: Option<WorkerSettings>,
 }
 
 /// Where a gate runs, and what it needs there.
@@ -48,8 +50,6 @@ pub struct HostPlace {
     pub engine: PathBuf,
     /// How bytes are to travel. The kernel path needs `NET_ADMIN`.
     pub datapath: Datapath,
-    /// The process that relays.
-    pub worker: WorkerSettings,
 }
 
 impl HostPlace {

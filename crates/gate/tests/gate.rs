@@ -14,6 +14,7 @@ use portgate_core::table::NoBackend;
 use portgate_docker::settings::Settings as EngineSettings;
 use portgate_gate::client::{ClientError, Session, health};
 use portgate_gate::paths::ProcessPaths;
+use portgate_gate::worker::WorkerSettings;
 use portgate_gate::{Ending, GateError, Limits, Place, ProcessPlace, Settings, Store, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -30,19 +31,27 @@ struct Running {
 
 /// Starts a gate with these mappings, on nodes at these hosts.
 async fn gate(mappings: Vec<Mapping>, hosts: &[&str]) -> Running {
+    start(prepared(mappings, hosts)).await
+}
+
+fn prepared(mappings: Vec<Mapping>, hosts: &[&str]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let cluster = ClusterId { provider: Provider::K3d, name: "c".to_owned() };
     let node = |host: &&str| NodeHost { name: format!("node-{host}"), host: (*host).to_owned() };
     let nodes = hosts.iter().map(node).collect();
     Store::new(paths(&directory).state()).save(&GateState::new(cluster, nodes, mappings)).unwrap();
-    start(directory).await
+    directory
 }
 
 async fn start(directory: tempfile::TempDir) -> Running {
+    start_with(directory, None).await
+}
+
+async fn start_with(directory: tempfile::TempDir, worker: Option<WorkerSettings>) -> Running {
     let paths = paths(&directory);
     let (state, socket) = (paths.state(), paths.socket());
     let limits = Limits::default();
-    let task = tokio::spawn(run(Settings { place: place(), state, socket, limits }));
+    let task = tokio::spawn(run(Settings { place: place(), state, socket, limits, worker }));
     let session = Session::connect(&paths.socket(), PATIENCE).await.unwrap();
     Running { directory, task, session }
 }
@@ -179,6 +188,26 @@ async fn a_change_is_all_or_nothing() {
     echoes(&blocked).await.unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_mapping_that_a_worker_gives_up_is_told_as_such_and_does_not_stop_another() {
+    let (first, second) = (to(echo().await), to(echo().await));
+    let directory = prepared(vec![first.clone()], &["127.0.0.1"]);
+    let worker = WorkerSettings {
+        program: env!("CARGO_BIN_EXE_portgate-test-worker").into(),
+        arguments: vec!["hostile".to_owned(), "refuses another".to_owned()],
+        identity: None,
+        limits: Limits::default(),
+    };
+    let mut gate = start_with(directory, Some(worker)).await;
+    assert_eq!(gate.change(1, vec![second.clone()], Vec::new()).await, Ok(2), "it is not this one that is refused");
+    let states: Vec<_> =
+        gate.status().await.mappings.into_iter().map(|mapping| (mapping.local, mapping.state)).collect();
+    let message = "not any more".to_owned();
+    assert!(states.contains(&(first.local, MappingState::NotListening { message })), "{states:?}");
+    assert!(states.contains(&(second.local, MappingState::Open)), "{states:?}");
+}
+
 #[tokio::test]
 async fn a_state_that_cannot_be_saved_is_not_served() {
     let wanted = to(echo().await);
@@ -298,6 +327,6 @@ async fn a_gate_without_a_state_file_does_not_start() {
     let directory = tempfile::tempdir().unwrap();
     let paths = paths(&directory);
     let (state, socket) = (paths.state(), paths.socket());
-    let settings = Settings { place: place(), state, socket, limits: Limits::default() };
+    let settings = Settings { place: place(), state, socket, limits: Limits::default(), worker: None };
     assert!(matches!(run(settings).await, Err(GateError::NoState(_))));
 }

@@ -1,6 +1,7 @@
 //! The flows that the kernel tracks.
 
-use std::net::SocketAddrV4;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use netlink_bindings::conntrack::{IterableTupleAttrs, NfCtStatus, Nfgenmsg, OpGetDo, OpGetDump};
 use rustix::io::Errno;
@@ -45,12 +46,12 @@ impl Conntrack {
         self.socket.dump(&message, |answer| decoded(answer).filter(&is_meant))
     }
 
-    /// Deletes the entries that must go. Returns how many there were.
-    pub(crate) fn carry_out(&mut self, fates: &Fates) -> Result<usize, Refused> {
+    /// Deletes the entries that must go; `addresses` are the host's own. Returns how many there were.
+    pub(crate) fn carry_out(&mut self, fates: &Fates, addresses: &BTreeSet<Ipv4Addr>) -> Result<usize, Refused> {
         if fates.is_empty() {
             return Ok(0);
         }
-        let doomed = self.list(!fates.concern_relayed(), |entry| fates.doom(entry))?;
+        let doomed = self.list(!fates.concern_relayed(), |entry| fates.doom(entry, addresses))?;
         for entry in &doomed {
             match self.socket.request(&deletion(entry)) {
                 // It ended by itself meanwhile.

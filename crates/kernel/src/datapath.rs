@@ -1,6 +1,6 @@
 //! The kernel path of one gate, from start to end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use portgate_core::control::Detail;
@@ -8,18 +8,19 @@ use portgate_core::mapping::Local;
 use portgate_core::status::{Counters, RelayReason};
 use portgate_core::table::Table;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
 use crate::conntrack::Conntrack;
 use crate::counters;
 use crate::elements::Elements;
 use crate::entry::{Fates, History};
 use crate::error::Error;
+use crate::guard;
 use crate::identity::{Identity, Place};
+use crate::interface::Interface;
 use crate::plan::Plan;
 use crate::route::Routes;
 use crate::ruleset::Ruleset;
-use crate::setting::{Setting, forwards};
+use crate::setting::forwards;
 use crate::socket::Refused;
 use crate::table::{Shape, TableSocket};
 
@@ -27,7 +28,9 @@ use crate::table::{Shape, TableSocket};
 ///
 /// The table belongs to this value's socket: when the process ends, however it does, the kernel removes the table, and
 /// nobody else can change it before (`NFT_TABLE_F_OWNER`, Linux 5.12; an older kernel does neither). Dropping the value
-/// does the same and leaves routes and settings behind; [`Datapath::end`] removes all.
+/// does the same and leaves routes, settings and the bridge's guard behind; [`Datapath::end`] removes all.
+///
+/// Whatever it takes to mend and to end is open from the start: it works in a process that has no descriptor left.
 #[derive(Debug)]
 pub struct Datapath {
     place: Place,
@@ -35,13 +38,12 @@ pub struct Datapath {
     table: TableSocket,
     owned: bool,
     shape: Option<Shape>,
+    interface: Interface,
     routes: Routes,
     conntrack: Conntrack,
     plan: Plan,
     elements: Elements,
     history: History,
-    /// What `end` puts back.
-    turned_on: Vec<Setting>,
 }
 
 impl Datapath {
@@ -60,28 +62,35 @@ impl Datapath {
     fn start_with(identity: Identity, place: Place, owned: bool) -> Result<Self, Error> {
         let mut table = TableSocket::open(identity.table()).map_err(Error::from_probe)?;
         table.probe().map_err(Error::from_probe)?;
-        let interface = interface(&place)?;
+        let interface = Interface::open(&place, &identity)?;
         if place == Place::Container && !forwards()? {
             return Err(Error::NotForwarding);
         }
-        let routes = Routes::open(identity.mark(), interface)?;
+        let mut routes = Routes::open(identity.mark(), interface.index()?)?;
+        let identity = identity.beside(&routes.rules_of_others()?)?;
+        routes.mark_with(identity.mark());
         let mut path = Self {
             ruleset: Ruleset::new(identity, &place),
             place,
             table,
             owned,
             shape: None,
+            interface,
             routes,
             conntrack: Conntrack::open()?,
             plan: Plan::default(),
             elements: Elements::default(),
             history: History::default(),
-            turned_on: Vec::new(),
         };
         path.create()?;
         match path.prepare() {
             Ok(()) => Ok(path),
-            Err(error) => path.table.delete().map_err(Error::from).and(Err(error)),
+            Err(error) => {
+                if let Err(error) = path.end() {
+                    tracing::warn!(%error, "not all that was begun is undone");
+                }
+                Err(error)
+            }
         }
     }
 
@@ -102,17 +111,10 @@ impl Datapath {
 
     /// What the table needs beside it, and what must not be there.
     fn prepare(&mut self) -> Result<(), Error> {
-        self.routes.retain(&BTreeMap::new())?;
-        if let Some(bridge) = self.place.bridge().map(ToOwned::to_owned) {
-            let (loopback, marks) = (Setting::route_localnet(&bridge), Setting::src_valid_mark(&bridge));
-            loopback.turn_on()?;
-            self.turned_on.push(loopback);
-            // A killed gate left it on, or another on the same bridge needs it: who ends puts it back, who stays mends it.
-            if marks.is_on()? {
-                self.turned_on.push(marks);
-            }
-        }
-        Ok(())
+        let identity = &self.ruleset.identity;
+        self.routes.clear(&identity.marks())?;
+        guard::sweep(&mut self.table, identity.table(), self.place.bridge())?;
+        self.interface.mend(false).map(|_| ())
     }
 
     /// Leads the mappings to where this table says, all at once. What has not changed is not touched: no connection, no
@@ -150,7 +152,7 @@ impl Datapath {
     /// Makes the routes that are missing before packets need them.
     fn route(&mut self, routes: Option<&BTreeMap<Ipv4Addr, Ipv4Addr>>) -> Result<(), Error> {
         let Some(routes) = routes.filter(|routes| !routes.is_empty()) else { return Ok(()) };
-        self.accept_marks()?;
+        self.interface.accept_marks()?;
         self.routes.add(routes)?;
         Ok(())
     }
@@ -164,9 +166,14 @@ impl Datapath {
 
     /// Deletes conntrack entries. The table leads new flows rightly even if that fails.
     fn forget(&mut self, fates: &Fates) {
-        if let Err(error) = self.conntrack.carry_out(fates) {
+        if let Err(error) = self.carry_out(fates) {
             tracing::warn!(%error, "running flows keep their backends");
         }
+    }
+
+    fn carry_out(&mut self, fates: &Fates) -> Result<usize, Refused> {
+        let addresses = if fates.concern_relayed() { self.routes.addresses()? } else { BTreeSet::new() };
+        self.conntrack.carry_out(fates, &addresses)
     }
 
     /// Why the relay carries this mapping; `None` if the kernel does, or if it is not in the table.
@@ -190,74 +197,66 @@ impl Datapath {
         Ok(counters::report(&self.plan, &counts, &entries))
     }
 
-    /// Puts back what others have removed: the table with all its elements, the bridge's settings, the rule and the routes.
-    /// Returns whether anything was missing. A table that was made anew counts from zero.
+    /// Whether it carries any mapping.
+    pub fn carries_any(&self) -> bool {
+        !self.plan.carried.is_empty()
+    }
+
+    /// Whether the interface is still set as it must be: of a change of that, the kernel tells nobody. It costs one or two
+    /// system calls.
+    pub fn is_set(&self) -> bool {
+        self.interface.is_set(self.elements.are_routed())
+    }
+
+    /// Puts back what others have removed: the table with all its elements, the bridge's settings and its guard, the rule
+    /// and the routes. Returns whether anything was missing. A table that was made anew counts from zero.
+    ///
+    /// After an error that [is transient](Error::is_transient), what is there still carries, and the same may succeed soon.
     pub fn mend(&mut self) -> Result<bool, Error> {
-        self.routes.through(interface(&self.place)?);
+        self.routes.through(self.interface.index()?);
         let mut missing = false;
         if self.shape.is_none() || self.table.shape()? != self.shape {
             self.create()?;
             self.forget(&History::taken_again(&self.plan));
             missing = true;
         }
-        for setting in &self.turned_on {
-            missing |= setting.turn_on()?;
-        }
         let routes = self.plan.routes();
-        if !routes.is_empty() {
-            missing |= self.accept_marks()?;
-            missing |= self.routes.add(&routes)?;
-        }
+        missing |= self.interface.mend(!routes.is_empty())?;
+        missing |= self.routes.add(&routes)?;
         Ok(missing)
     }
 
     /// Removes everything, and ends the connections of its mappings. Goes on after a failure and reports the first.
     pub fn end(mut self) -> Result<(), Error> {
-        // The table goes last of what can be noticed: another gate on the same bridge then puts the settings back.
-        let outcome = remove(&mut self.table, &mut self.routes, &self.turned_on);
+        let outcome = remove(self.interface.release(), &mut self.routes, &self.ruleset.identity, &mut self.table);
         let fates = self.history.fates(&self.plan, &Plan::default());
-        outcome.and(self.conntrack.carry_out(&fates).map(|_| ()).map_err(Error::from))
-    }
-
-    /// The packets of a backend that has a route in the gate's table only come back by an interface that the host's own
-    /// table does not expect them at; the reverse path filter asks the gate's table if it respects marks. Returns whether
-    /// it did not.
-    fn accept_marks(&mut self) -> Result<bool, Error> {
-        let setting = Setting::src_valid_mark(self.place.bridge().unwrap_or("all"));
-        let was_off = setting.turn_on()?;
-        if was_off && !self.turned_on.contains(&setting) {
-            self.turned_on.push(setting);
-        }
-        Ok(was_off)
+        outcome.and(self.carry_out(&fates).map(|_| ()).map_err(Error::from))
     }
 }
 
-/// Removes what a killed gate of this identity left behind; `bridge` is the interface that it used, in the host's network.
-/// Nothing there is no error. Fails with [`Error::Taken`] if the gate runs.
+/// Removes what a killed gate of this identity left behind; `bridge` is the interface that it used, in the host's network,
+/// as far as that is known. Nothing there is no error. Fails with [`Error::Taken`] if the gate runs.
 pub fn clean(identity: &Identity, bridge: Option<&str>) -> Result<(), Error> {
     let mut table = TableSocket::open(identity.table()).map_err(Error::from_probe)?;
     table.probe().map_err(Error::from_probe)?;
-    let settings = bridge.map(|bridge| [Setting::route_localnet(bridge), Setting::src_valid_mark(bridge)]);
-    remove(&mut table, &mut Routes::open(identity.mark(), None)?, settings.as_ref().map_or(&[], |both| &both[..]))
+    if table.has_owner()? {
+        return Err(Error::Taken);
+    }
+    let settings = guard::sweep(&mut table, identity.table(), None).and_then(|guarded| match bridge {
+        Some(bridge) if !guarded.iter().any(|name| name == bridge) => guard::reset_unrecorded(bridge),
+        _ => Ok(()),
+    });
+    remove(settings, &mut Routes::open(identity.mark(), None)?, identity, &mut table)
 }
 
-/// Goes on after a failure and reports the first.
-fn remove(table: &mut TableSocket, routes: &mut Routes, settings: &[Setting]) -> Result<(), Error> {
-    let mut outcome = Ok(());
-    for setting in settings {
-        outcome = outcome.and(setting.reset().map_err(Error::from));
-    }
-    outcome = outcome.and(routes.retain(&BTreeMap::new()).map_err(Error::from));
-    outcome.and(table.delete().map_err(Error::from_table))
-}
-
-/// The number of the interface to the nodes.
-fn interface(place: &Place) -> Result<Option<u32>, Error> {
-    let Some(bridge) = place.bridge() else { return Ok(None) };
-    let refused = |errno| Refused { operation: "open a socket", errno };
-    let any = socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(refused)?;
-    match netdevice::name_to_index(&any, bridge) {
-        Ok(index) => Ok(Some(index)),
-        Err(_) => Err(Error::NoBridge { bridge: bridge.to_owned() }),
-    }
+/// What is left to remove once the settings are off, or failed to be: the table goes last, because it has a guard too. Goes
+/// on after a failure and reports the first.
+fn remove(
+    settings: Result<(), Error>,
+    routes: &mut Routes,
+    identity: &Identity,
+    table: &mut TableSocket,
+) -> Result<(), Error> {
+    let routes = routes.clear(&identity.marks()).map_err(Error::from);
+    settings.and(routes).and(table.delete().map_err(Error::from_table))
 }

@@ -29,6 +29,9 @@ const FIB_ADDRESS_TYPE: u32 = 3;
 const LOCAL: u32 = 2;
 /// `IPS_DST_NAT` of `linux/netfilter/nf_conntrack_common.h`.
 const TRANSLATED: u32 = 1 << 5;
+/// Where IPv4's header has the addresses.
+const SOURCE: u32 = 12;
+const DESTINATION: u32 = 16;
 /// `IFNAMSIZ` of linux/if.h.
 const INTERFACE_NAME: usize = 16;
 /// The index of `lo`, the same in every network: `LOOPBACK_IFINDEX` of net/flow.h.
@@ -58,10 +61,8 @@ impl<Prev: Pusher> Expressions<Prev> {
                 self.compare(CmpOps::Eq, &0_u32.to_ne_bytes());
             }
             Statement::DestinationNotLocal => self.destination_not_local(),
-            Statement::DestinationLoopback => {
-                self.payload(PayloadBase::NetworkHeader, 16, 1, REGISTER);
-                self.compare(CmpOps::Eq, &[127]);
-            }
+            Statement::DestinationLoopback => self.loopback(DESTINATION),
+            Statement::SourceLoopback => self.loopback(SOURCE),
             Statement::Translated => {
                 self.ct(CtKeys::Status, None, REGISTER);
                 self.mask(TRANSLATED);
@@ -103,7 +104,7 @@ impl<Prev: Pusher> Expressions<Prev> {
         let original = Some(CtDirection::Original);
         if !set.any {
             match source {
-                Source::Packet => self.payload(PayloadBase::NetworkHeader, 16, 4, next()),
+                Source::Packet => self.payload(PayloadBase::NetworkHeader, DESTINATION, 4, next()),
                 Source::Flow => self.ct(CtKeys::DstIp, original, next()),
             }
         }
@@ -136,6 +137,12 @@ impl<Prev: Pusher> Expressions<Prev> {
             let payload = expr.nested_data_payload().push_dreg(register).push_base(base as u32);
             payload.push_offset(offset).push_len(length).end_nested().end_nested()
         });
+    }
+
+    /// The address at this place of IPv4's header is in 127.0.0.0/8.
+    fn loopback(&mut self, offset: u32) {
+        self.payload(PayloadBase::NetworkHeader, offset, 1, REGISTER);
+        self.compare(CmpOps::Eq, &[127]);
     }
 
     fn ct(&mut self, key: CtKeys, direction: Option<CtDirection>, register: u32) {

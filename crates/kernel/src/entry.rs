@@ -2,7 +2,7 @@
 //! long as its entry lives, whatever the table says by then.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use portgate_core::mapping::Local;
 use portgate_core::port::{Port, Protocol};
@@ -37,6 +37,11 @@ impl Entry {
         let port = Port::new(self.to.port());
         let front = move |address| port.map(|port| Front { address, protocol, port });
         [Some(address), None].into_iter().filter_map(front)
+    }
+
+    /// Whether its first packet was to one of these addresses, or to the loopback of the host.
+    fn is_to_one_of(&self, addresses: &BTreeSet<Ipv4Addr>) -> bool {
+        self.to.ip().is_loopback() || addresses.contains(self.to.ip())
     }
 
     /// Whether it carries something: a connection that is established, or a UDP session.
@@ -77,16 +82,19 @@ impl Fates {
         self.0.is_empty()
     }
 
-    /// Whether an entry can be meant that leads nowhere, because the relay carried its flow.
+    /// Whether an entry can be meant that leads nowhere, because the relay carried its flow, or that a killed gate led: only
+    /// its destination tells that it is of this host.
     pub(crate) fn concern_relayed(&self) -> bool {
         self.0.values().any(|fate| matches!(fate, Fate::Taken(_)))
     }
 
-    /// Whether this entry must go.
-    pub(crate) fn doom(&self, entry: &Entry) -> bool {
+    /// Whether this entry must go; `addresses` are the host's own.
+    pub(crate) fn doom(&self, entry: &Entry, addresses: &BTreeSet<Ipv4Addr>) -> bool {
         entry.fronts().any(|front| match (self.0.get(&front), entry.led_to) {
             (Some(Fate::Closed(ends)), Some(end)) => ends.contains(&end),
             (Some(Fate::Lost(ends)), Some(end)) => ends.contains(&end) && entry.can_move(),
+            // What was to the same port of another machine is somebody else's.
+            (Some(Fate::Taken(_)), _) if !entry.is_to_one_of(addresses) => false,
             (Some(Fate::Taken(_)), None) => entry.can_move() && !entry.masqueraded,
             // A gate masquerades all that it leads; what is not is somebody else's.
             (Some(Fate::Taken(ends)), Some(end)) => !ends.contains(&end) && entry.can_move() && entry.masqueraded,
@@ -194,17 +202,21 @@ mod tests {
         history.fates(others.last().unwrap_or(&Plan::default()), last)
     }
 
+    fn dooms(fates: &Fates, entry: &Entry) -> bool {
+        fates.doom(entry, &BTreeSet::from([Ipv4Addr::new(192, 168, 77, 1)]))
+    }
+
     #[test]
     fn what_can_move_leaves_a_lost_backend() {
         let plan = |ends: &[&str]| plan(&[("127.0.0.1:8080/udp", ends), ("127.0.0.1:8080/tcp", ends)]);
         let fates = fates(&[plan(&[ONE, TWO]), plan(&[TWO])]);
         let connecting = |end| flow(Protocol::Tcp, SYN_SENT, Some(end));
         let connected = |end| flow(Protocol::Tcp, ESTABLISHED, Some(end));
-        assert!(fates.doom(&udp(Some(ONE))) && fates.doom(&connecting(ONE)));
-        assert!(!fates.doom(&udp(Some(TWO))) && !fates.doom(&connecting(TWO)));
-        assert!(!fates.doom(&connected(ONE)) && !fates.doom(&udp(None)));
+        assert!(dooms(&fates, &udp(Some(ONE))) && dooms(&fates, &connecting(ONE)));
+        assert!(!dooms(&fates, &udp(Some(TWO))) && !dooms(&fates, &connecting(TWO)));
+        assert!(!dooms(&fates, &connected(ONE)) && !dooms(&fates, &udp(None)));
         // Somebody else's translation of the same destination.
-        assert!(!fates.doom(&udp(Some("10.0.0.1:80"))));
+        assert!(!dooms(&fates, &udp(Some("10.0.0.1:80"))));
     }
 
     #[test]
@@ -212,22 +224,32 @@ mod tests {
         let open = |ends: &[&str]| plan(&[("127.0.0.1:8080/tcp", ends)]);
         let fates = fates(&[open(&[ONE]), open(&[TWO]), plan(&[])]);
         for end in [ONE, TWO] {
-            assert!(fates.doom(&flow(Protocol::Tcp, ESTABLISHED, Some(end))));
+            assert!(dooms(&fates, &flow(Protocol::Tcp, ESTABLISHED, Some(end))));
         }
-        assert!(!fates.doom(&flow(Protocol::Tcp, ESTABLISHED, None)));
-        assert!(!fates.doom(&udp(Some(ONE))));
+        assert!(!dooms(&fates, &flow(Protocol::Tcp, ESTABLISHED, None)));
+        assert!(!dooms(&fates, &udp(Some(ONE))));
         let elsewhere = Entry { to: "127.0.0.2:8080".parse().unwrap(), ..flow(Protocol::Tcp, ESTABLISHED, Some(ONE)) };
-        assert!(!fates.doom(&elsewhere));
+        assert!(!dooms(&fates, &elsewhere));
     }
 
     #[test]
     fn a_taken_mapping_takes_the_relays_datagrams_but_not_its_connections() {
         let taken = plan(&[("0.0.0.0:8080/udp", &[ONE]), ("0.0.0.0:8080/tcp", &[ONE])]);
         let fates = fates(&[taken]);
-        assert!(fates.doom(&udp(None)) && fates.doom(&udp(Some(TWO))));
-        assert!(!fates.doom(&udp(Some(ONE))));
-        assert!(!fates.doom(&Entry { masqueraded: false, ..udp(Some(TWO)) }), "not led by a gate");
-        assert!(!fates.doom(&flow(Protocol::Tcp, ESTABLISHED, None)));
+        assert!(dooms(&fates, &udp(None)) && dooms(&fates, &udp(Some(TWO))));
+        assert!(!dooms(&fates, &udp(Some(ONE))));
+        assert!(!dooms(&fates, &Entry { masqueraded: false, ..udp(Some(TWO)) }), "not led by a gate");
+        assert!(!dooms(&fates, &flow(Protocol::Tcp, ESTABLISHED, None)));
+    }
+
+    #[test]
+    fn a_mapping_of_all_addresses_takes_no_flow_to_another_machine() {
+        let fates = fates(&[plan(&[("0.0.0.0:8080/udp", &[ONE])])]);
+        let to = |address: &str, led_to| Entry { to: format!("{address}:8080").parse().unwrap(), ..udp(led_to) };
+        for led_to in [None, Some(TWO)] {
+            assert!(dooms(&fates, &to("192.168.77.1", led_to)) && dooms(&fates, &to("127.9.9.9", led_to)));
+            assert!(!dooms(&fates, &to("172.18.0.9", led_to)) && !dooms(&fates, &to("8.8.8.8", led_to)));
+        }
     }
 
     #[test]

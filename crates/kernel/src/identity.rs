@@ -2,27 +2,40 @@
 
 use portgate_core::cluster::ClusterId;
 
+use crate::error::Error;
+use crate::mark::{self, MarkRule};
+
 /// The longest name of a table, in bytes: `NFT_NAME_MAXLEN` of `linux/netfilter/nf_tables.h` less the final zero.
 const NAME_MAX: usize = 255;
-
-/// The top byte of every mark, so that a mark of portgate can be recognised.
-const MARK_FAMILY: u32 = 0x7000_0000;
 
 /// What tells one gate's rules from another's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     table: String,
+    /// All of the cluster's name, from which the marks are made.
+    name: String,
     mark: u32,
 }
 
 impl Identity {
     /// The identity of this cluster's gate: the same for the same cluster, whenever and wherever it is asked for.
     pub fn of(cluster: &ClusterId) -> Self {
-        let full = format!("portgate-{}-{}", cluster.provider, cluster.name);
-        let mark = MARK_FAMILY | (fnv1a(full.as_bytes()) & 0x00ff_ffff);
+        let name = format!("portgate-{}-{}", cluster.provider, cluster.name);
         let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-        let table: String = full.chars().map(safe).take(NAME_MAX).collect();
-        Self { table, mark }
+        let table: String = name.chars().map(safe).take(NAME_MAX).collect();
+        let mark = mark::choices(&name).next().unwrap_or_default();
+        Self { table, name, mark }
+    }
+
+    /// The same with a mark that no routing rule of others is for.
+    pub(crate) fn beside(self, others: &[MarkRule]) -> Result<Self, Error> {
+        let mark = mark::unused(&self.name, others).ok_or(Error::NoMark)?;
+        Ok(Self { mark, ..self })
+    }
+
+    /// All marks that this gate may have had.
+    pub(crate) fn marks(&self) -> Vec<u32> {
+        mark::choices(&self.name).chain([mark::former(&self.name)]).collect()
     }
 
     /// The name of the nftables table, of the family `ip`.
@@ -30,15 +43,11 @@ impl Identity {
         &self.table
     }
 
-    /// The firewall mark of packets that need the gate's own routes, and the number of the routing table with these.
+    /// The firewall mark of packets that need the gate's own routes, and the number of the routing table with these: the
+    /// one that it has where no routing rule of others is for it.
     pub fn mark(&self) -> u32 {
         self.mark
     }
-}
-
-/// FNV-1a, 32 bits: <http://www.isthe.com/chongo/tech/comp/fnv/>. Stable, unlike the hashes of the standard library.
-fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// Where the kernel path lies.
@@ -80,17 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_stable_and_recognisable() {
+    fn a_mark_is_stable() {
         let mark = identity(Provider::K3d, "my-cluster").mark();
         assert_eq!(mark, identity(Provider::K3d, "my-cluster").mark());
-        assert_eq!(mark >> 24, 0x70);
         assert_ne!(mark, identity(Provider::Kind, "my-cluster").mark());
-    }
-
-    #[test]
-    fn the_hash_is_fnv1a() {
-        // The test vectors of the reference implementation.
-        assert_eq!(fnv1a(b""), 0x811c_9dc5);
-        assert_eq!(fnv1a(b"foobar"), 0xbf9c_f968);
     }
 }

@@ -15,8 +15,11 @@ mod entry;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod guard;
 mod identity;
+mod interface;
 mod listing;
+mod mark;
 pub mod plan;
 mod route;
 pub mod ruleset;

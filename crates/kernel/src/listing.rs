@@ -190,6 +190,7 @@ mod tests {
             chain guard {
                 type filter hook prerouting priority -300; policy accept;
                 iifname "br-demo" ip daddr 127.0.0.0/8 drop
+                iifname "br-demo" ip saddr 127.0.0.0/8 drop
             }
 
             chain lead {
@@ -225,15 +226,15 @@ mod tests {
             chain there {
                 type route hook output priority -150; policy accept;
                 oif != "lo" return
-                ip daddr . meta l4proto . th dport @routed meta mark set 0x70ea046e
-                meta l4proto . th dport @any_routed meta mark set 0x70ea046e
+                ip daddr . meta l4proto . th dport @routed meta mark set 0x7320209b
+                meta l4proto . th dport @any_routed meta mark set 0x7320209b
             }
 
             chain back {
                 type filter hook prerouting priority -150; policy accept;
                 iifname != "br-demo" return
-                ct status dnat ct original ip daddr . meta l4proto . ct original proto-dst @routed meta mark set 0x70ea046e
-                ct status dnat meta l4proto . ct original proto-dst @any_routed meta mark set 0x70ea046e
+                ct status dnat ct original ip daddr . meta l4proto . ct original proto-dst @routed meta mark set 0x7320209b
+                ct status dnat meta l4proto . ct original proto-dst @any_routed meta mark set 0x7320209b
             }
 
         }
@@ -309,7 +310,7 @@ mod tests {
 
             chain there {
                 type filter hook prerouting priority -150; policy accept;
-                meta l4proto . ct original proto-dst @any_routed meta mark set 0x70ea046e
+                meta l4proto . ct original proto-dst @any_routed meta mark set 0x7320209b
             }
 
         }

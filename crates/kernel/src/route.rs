@@ -7,24 +7,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_bindings::consts::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
-use netlink_bindings::{rt_route, rt_rule};
+use netlink_bindings::{rt_addr, rt_route, rt_rule};
 use rustix::io::Errno;
 
 use crate::encode::IPV4;
+use crate::mark::MarkRule;
 use crate::socket::{Family, Message, Refused, Socket};
 
 /// `enum` of linux/rtnetlink.h.
+const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
 const DELETE_ROUTE: u16 = 25;
 const GET_ROUTE: u16 = 26;
 const NEW_RULE: u16 = 32;
 const DELETE_RULE: u16 = 33;
+const GET_RULE: u16 = 34;
 
 /// `RTN_UNICAST`, `RT_SCOPE_UNIVERSE`, `RTNH_F_ONLINK` and `FR_ACT_TO_TBL`.
 const UNICAST: u8 = 1;
 const UNIVERSE: u8 = 0;
 const ONLINK: u32 = 4;
 const TO_TABLE: u8 = 1;
+
+/// `FIB_RULE_INVERT` of `linux/fib_rules.h`: the rule is for all packets but those that it describes.
+const INVERTED: u32 = 2;
 
 /// Who made a rule or route: a number that no routing daemon has (`RTPROT_*`, and iproute2's `rt_protos`).
 const MADE_BY_PORTGATE: u8 = 0x70;
@@ -48,6 +54,41 @@ impl Routes {
         Ok(Self { socket: Socket::open(Family::Route)?, mark, interface })
     }
 
+    /// From now on with this mark.
+    pub(crate) fn mark_with(&mut self, mark: u32) {
+        self.mark = mark;
+    }
+
+    /// The routing rules of others that are for marks.
+    pub(crate) fn rules_of_others(&mut self) -> Result<Vec<MarkRule>, Refused> {
+        let mut body = Vec::new();
+        let mut header = rt_rule::FibRuleHdr::new();
+        header.family = IPV4;
+        drop(rt_rule::OpGetruleDump::encode_request(&mut body, &header));
+        let message = Message { operation: "list routing rules", kind: GET_RULE, flags: 0, body };
+        let rule = |answer: &[u8]| {
+            let (header, rule) = rt_rule::OpNewruleDo::decode_request(answer);
+            let is_others = header.flags & INVERTED == 0 && rule.get_protocol().ok() != Some(MADE_BY_PORTGATE);
+            let mask = rule.get_fwmask().unwrap_or(u32::MAX);
+            is_others.then_some(MarkRule { mark: rule.get_fwmark().ok()?, mask })
+        };
+        self.socket.dump(&message, rule)
+    }
+
+    /// The IPv4 addresses of this network.
+    pub(crate) fn addresses(&mut self) -> Result<BTreeSet<Ipv4Addr>, Refused> {
+        let mut body = Vec::new();
+        let mut header = rt_addr::Ifaddrmsg::new();
+        header.ifa_family = IPV4;
+        drop(rt_addr::OpGetaddrDump::encode_request(&mut body, &header));
+        let message = Message { operation: "list addresses", kind: GET_ADDRESS, flags: 0, body };
+        let address = |answer: &[u8]| match rt_addr::OpNewaddrDo::decode_request(answer).1.get_local() {
+            Ok(IpAddr::V4(address)) => Some(address),
+            _ => None,
+        };
+        Ok(self.socket.dump(&message, address)?.into_iter().collect())
+    }
+
     /// The interface to the nodes was made anew.
     pub(crate) fn through(&mut self, interface: Option<u32>) {
         self.interface = interface;
@@ -59,19 +100,14 @@ impl Routes {
         if routes.is_empty() {
             return Ok(false);
         }
-        let present = self.present()?;
+        let present = self.present(&[self.mark])?;
         let mut added = false;
-        for (to, via) in routes.iter().filter(|route| present.get(route.0) != Some(route.1)) {
-            self.socket.request(&self.route(
-                "add a route",
-                NEW_ROUTE,
-                NLM_F_CREATE | NLM_F_REPLACE,
-                *to,
-                Some(*via),
-            ))?;
+        for (to, via) in routes.iter().filter(|(to, via)| present.get(&(self.mark, **to)) != Some(*via)) {
+            let flags = NLM_F_CREATE | NLM_F_REPLACE;
+            self.socket.request(&self.route("add a route", NEW_ROUTE, flags, (self.mark, *to), Some(*via)))?;
             added = true;
         }
-        let rule = self.rule("add the routing rule", NEW_RULE, NLM_F_CREATE | NLM_F_EXCL);
+        let rule = rule("add the routing rule", NEW_RULE, NLM_F_CREATE | NLM_F_EXCL, self.mark);
         match self.socket.request(&rule) {
             Ok(()) => Ok(true),
             Err(refused) if refused.errno == Errno::EXIST => Ok(added),
@@ -82,21 +118,33 @@ impl Routes {
     /// Removes all routes but these, and the rule if there are none.
     pub(crate) fn retain(&mut self, routes: &BTreeMap<Ipv4Addr, Ipv4Addr>) -> Result<(), Refused> {
         if routes.is_empty() {
-            while self.delete(&self.rule("delete the routing rule", DELETE_RULE, 0))? {}
+            return self.clear(&[self.mark]);
         }
-        let present: BTreeSet<Ipv4Addr> = self.present()?.into_keys().collect();
-        for to in present.iter().filter(|to| !routes.contains_key(to)) {
-            self.delete(&self.route("delete a route", DELETE_ROUTE, 0, *to, None))?;
+        for (mark, to) in self.present(&[self.mark])?.into_keys().filter(|(_, to)| !routes.contains_key(to)) {
+            self.delete(&self.route("delete a route", DELETE_ROUTE, 0, (mark, to), None))?;
         }
         Ok(())
     }
 
-    /// The routes in the gate's table.
-    fn present(&mut self) -> Result<BTreeMap<Ipv4Addr, Ipv4Addr>, Refused> {
+    /// Removes the rules and routes of all these marks.
+    pub(crate) fn clear(&mut self, marks: &[u32]) -> Result<(), Refused> {
+        for mark in marks {
+            while self.delete(&rule("delete the routing rule", DELETE_RULE, 0, *mark))? {}
+        }
+        for key in self.present(marks)?.into_keys() {
+            self.delete(&self.route("delete a route", DELETE_ROUTE, 0, key, None))?;
+        }
+        Ok(())
+    }
+
+    /// The routes in the tables of these marks, by mark and backend.
+    fn present(&mut self, marks: &[u32]) -> Result<BTreeMap<(u32, Ipv4Addr), Ipv4Addr>, Refused> {
         let mut body = Vec::new();
         drop(rt_route::OpGetrouteDump::encode_request(&mut body, &header(0)));
-        let mark = self.mark;
-        let ours = |answer: &[u8]| decoded(answer).filter(|(table, _)| *table == mark).map(|(_, route)| route);
+        let ours = |answer: &[u8]| {
+            let (mark, (to, via)) = decoded(answer).filter(|(table, _)| marks.contains(table))?;
+            Some(((mark, to), via))
+        };
         let message = Message { operation: "list routes", kind: GET_ROUTE, flags: 0, body };
         Ok(self.socket.dump(&message, ours)?.into_iter().collect())
     }
@@ -111,7 +159,14 @@ impl Routes {
     }
 
     // ip route replace TO via VIA dev BRIDGE onlink table MARK proto 112
-    fn route(&self, operation: &'static str, kind: u16, flags: i32, to: Ipv4Addr, via: Option<Ipv4Addr>) -> Message {
+    fn route(
+        &self,
+        operation: &'static str,
+        kind: u16,
+        flags: i32,
+        (mark, to): (u32, Ipv4Addr),
+        via: Option<Ipv4Addr>,
+    ) -> Message {
         let mut header = header(32);
         header.rtm_protocol = MADE_BY_PORTGATE;
         header.rtm_scope = UNIVERSE;
@@ -121,7 +176,7 @@ impl Routes {
         }
         let mut body = Vec::new();
         let mut route =
-            rt_route::OpNewrouteDo::encode_request(&mut body, &header).push_table(self.mark).push_dst(IpAddr::V4(to));
+            rt_route::OpNewrouteDo::encode_request(&mut body, &header).push_table(mark).push_dst(IpAddr::V4(to));
         if let Some(via) = via {
             route = route.push_gateway(IpAddr::V4(via));
             if let Some(interface) = self.interface {
@@ -131,18 +186,18 @@ impl Routes {
         drop(route);
         Message { operation, kind, flags, body }
     }
+}
 
-    // ip rule add fwmark MARK lookup MARK priority 1070 proto 112
-    fn rule(&self, operation: &'static str, kind: u16, flags: i32) -> Message {
-        let mut header = rt_rule::FibRuleHdr::new();
-        header.family = IPV4;
-        header.action = TO_TABLE;
-        let mut body = Vec::new();
-        let rule = rt_rule::OpNewruleDo::encode_request(&mut body, &header).push_priority(PRIORITY);
-        let rule = rule.push_fwmark(self.mark).push_fwmask(u32::MAX);
-        drop(rule.push_table(self.mark).push_protocol(MADE_BY_PORTGATE));
-        Message { operation, kind, flags, body }
-    }
+// ip rule add fwmark MARK lookup MARK priority 1070 proto 112
+fn rule(operation: &'static str, kind: u16, flags: i32, mark: u32) -> Message {
+    let mut header = rt_rule::FibRuleHdr::new();
+    header.family = IPV4;
+    header.action = TO_TABLE;
+    let mut body = Vec::new();
+    let rule = rt_rule::OpNewruleDo::encode_request(&mut body, &header).push_priority(PRIORITY);
+    let rule = rule.push_fwmark(mark).push_fwmask(u32::MAX);
+    drop(rule.push_table(mark).push_protocol(MADE_BY_PORTGATE));
+    Message { operation, kind, flags, body }
 }
 
 /// A route's table, its destination and its gateway; `None` for what is not IPv4.

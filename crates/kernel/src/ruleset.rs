@@ -10,7 +10,7 @@ use crate::statement::Source::{Flow, Packet};
 use crate::statement::Statement;
 use crate::statement::Statement::{
     Accept, DestinationLoopback, DestinationNotLocal, Drop, From, FromSelf, Goes, In, Lead, Mark, Masquerade, NotFrom,
-    NotTo, NotToSelf, Return, Translated,
+    NotTo, NotToSelf, Return, SourceLoopback, Translated,
 };
 
 /// Rules come before what Docker has at the same hook for the packets of processes on the host
@@ -122,11 +122,18 @@ const fn any(purpose: Purpose) -> Set {
     Set { any: true, purpose }
 }
 
+/// With `route_localnet` the bridge accepts packets from and to 127.0.0.0/8 from the wire. A container must not reach the
+/// host's loopback by it, nor speak as if it were there. What the kernel path leads has the bridge's address.
+///
+/// It is in the gate's table, where nobody can flush it while the gate runs, and in one that outlives the gate.
+pub(crate) fn guard(bridge: &str) -> Chain {
+    let rules = [DestinationLoopback, SourceLoopback].map(|what| vec![From(bridge.to_owned()), what, Drop]);
+    Chain { name: "guard", kind: Kind::Filter, hook: Hook::Prerouting, priority: RAW, rules: rules.into() }
+}
+
 /// The chains of a gate in the host's network. Each begins with the one comparison that the host's other packets pay.
 fn host(bridge: &str) -> Vec<Chain> {
     let bridge = || bridge.to_owned();
-    // With `route_localnet` the bridge accepts 127.0.0.1 from the wire; a node must not reach the host's loopback by it.
-    let guard = vec![vec![From(bridge()), DestinationLoopback, Drop]];
     let lead = [exact(Purpose::One), any(Purpose::One), exact(Purpose::Many), any(Purpose::Many)];
     let lead = [vec![NotToSelf, Return]].into_iter().chain(lead.map(|set| vec![Lead(set)])).collect();
     // A front without an address may be that of an other's flow too, which does not begin on the host.
@@ -146,7 +153,7 @@ fn host(bridge: &str) -> Vec<Chain> {
     let sent = count(NotTo(bridge()), Purpose::Sent);
     let received = count(NotFrom(bridge()), Purpose::Received);
     vec![
-        Chain { name: "guard", kind: Kind::Filter, hook: Hook::Prerouting, priority: RAW, rules: guard },
+        guard(&bridge()),
         Chain { name: "lead", kind: Kind::Nat, hook: Hook::Output, priority: BEFORE_DESTINATION_NAT, rules: lead },
         Chain { name: "sent", kind: Kind::Filter, hook: Hook::Postrouting, priority: FILTER, rules: sent },
         Chain { name: "flows", kind: Kind::Nat, hook: Hook::Postrouting, priority: BEFORE_SOURCE_NAT, rules: flows },

@@ -1,7 +1,17 @@
 //! Settings of network interfaces, below `/proc/sys`.
 
-use std::path::PathBuf;
-use std::{fs, io};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+/// Packets from and to 127.0.0.0/8 may pass the interface.
+pub(crate) const ROUTE_LOCALNET: &str = "route_localnet";
+
+/// The reverse path filter respects the mark of packets from the interface.
+pub(crate) const SRC_VALID_MARK: &str = "src_valid_mark";
 
 /// A setting could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -16,71 +26,87 @@ pub struct SettingError {
     pub source: io::Error,
 }
 
-/// Whether the network forwards packets between interfaces.
-pub(crate) fn forwards() -> Result<bool, SettingError> {
-    read(root().join("ip_forward"))
+impl SettingError {
+    /// Whether there is no such setting, because the interface is gone.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
 }
 
-/// An IPv4 setting of one interface that is on or off.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Whether the network forwards packets between interfaces.
+pub(crate) fn forwards() -> Result<bool, SettingError> {
+    Setting::open_at("ip_forward".into(), "ip_forward")?.is_on()
+}
+
+/// An IPv4 setting that is on or off. Its file stays open, so that a process without a spare descriptor can use it.
+#[derive(Debug)]
 pub(crate) struct Setting {
-    interface: String,
     name: &'static str,
+    path: PathBuf,
+    file: File,
+    /// Why the file is open for reading only.
+    read_only: Option<Errno>,
 }
 
 impl Setting {
-    /// Packets from and to 127.0.0.0/8 may pass the interface.
-    pub(crate) fn route_localnet(interface: &str) -> Self {
-        Self { interface: interface.to_owned(), name: "route_localnet" }
+    /// The setting of this name of one interface.
+    pub(crate) fn open(interface: &str, name: &'static str) -> Result<Self, SettingError> {
+        Self::open_at(Path::new("conf").join(interface).join(name), name)
     }
 
-    /// The reverse path filter respects the mark of packets from the interface.
-    pub(crate) fn src_valid_mark(interface: &str) -> Self {
-        Self { interface: interface.to_owned(), name: "src_valid_mark" }
+    fn open_at(path: PathBuf, name: &'static str) -> Result<Self, SettingError> {
+        let path = Path::new("/proc/sys/net/ipv4").join(path);
+        let both = OpenOptions::new().read(true).write(true).open(&path);
+        let opened = both.map(|file| (file, None)).or_else(|error| match Errno::from_io_error(&error) {
+            Some(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => Ok((File::open(&path)?, Some(errno))),
+            _ => Err(error),
+        });
+        match opened {
+            Ok((file, read_only)) => Ok(Self { name, path, file, read_only }),
+            Err(source) => Err(SettingError { operation: "read", path, source }),
+        }
+    }
+
+    /// Its name, such as `route_localnet`.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Whether it is on now.
     pub(crate) fn is_on(&self) -> Result<bool, SettingError> {
-        read(self.path(&self.interface))
-    }
-
-    /// Turns it on. Returns whether it was off.
-    pub(crate) fn turn_on(&self) -> Result<bool, SettingError> {
-        let was_off = !self.is_on()?;
-        if was_off {
-            write(self.path(&self.interface), true)?;
+        let mut text = [0; 16];
+        match self.file.read_at(&mut text, 0) {
+            Ok(length) => Ok(text[..length].trim_ascii() != b"0"),
+            Err(source) => Err(SettingError { operation: "read", path: self.path.clone(), source }),
         }
-        Ok(was_off)
     }
 
-    /// Makes it what it is for a new interface. What it was before is not remembered, because a killed gate's
-    /// successor could not know; and nobody else sets these two for a single bridge of Docker's. An interface that is gone
-    /// has no setting to put back.
-    pub(crate) fn reset(&self) -> Result<(), SettingError> {
-        let path = self.path(&self.interface);
-        if !path.exists() {
-            return Ok(());
+    /// Follows the interface if it was made anew: the file of the one that is gone cannot be read any more.
+    pub(crate) fn follow(&mut self) -> Result<(), SettingError> {
+        match self.is_on() {
+            Err(error) if error.is_missing() => {
+                *self = Self::open_at(self.path.clone(), self.name)?;
+                Ok(())
+            }
+            outcome => outcome.map(drop),
         }
-        let default = read(self.path("default"))?;
-        if read(path.clone())? == default { Ok(()) } else { write(path, default) }
     }
 
-    fn path(&self, interface: &str) -> PathBuf {
-        root().join("conf").join(interface).join(self.name)
-    }
-}
-
-fn root() -> PathBuf {
-    PathBuf::from("/proc/sys/net/ipv4")
-}
-
-fn read(path: PathBuf) -> Result<bool, SettingError> {
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(text.trim() != "0"),
-        Err(source) => Err(SettingError { operation: "read", path, source }),
+    /// Turns it on or off.
+    pub(crate) fn set(&self, on: bool) -> Result<(), SettingError> {
+        let written = match self.read_only {
+            Some(errno) => Err(errno.into()),
+            None => self.file.write_all_at(if on { b"1" } else { b"0" }, 0),
+        };
+        written.map_err(|source| SettingError { operation: "write", path: self.path.clone(), source })
     }
 }
 
-fn write(path: PathBuf, on: bool) -> Result<(), SettingError> {
-    fs::write(&path, if on { "1" } else { "0" }).map_err(|source| SettingError { operation: "write", path, source })
+/// Whether Docker needs `route_localnet` of its bridge: an engine without userland proxy (`userland-proxy: false`) turns it
+/// on, and lets each port of the bridge send packets back to where they came from.
+pub(crate) fn is_needed_by_docker(bridge: &str) -> bool {
+    let ports = fs::read_dir(format!("/sys/class/net/{bridge}/brif")).into_iter().flatten().flatten();
+    let turns_back =
+        |port: fs::DirEntry| fs::read(port.path().join("hairpin_mode")).is_ok_and(|mode| mode.starts_with(b"1"));
+    ports.into_iter().any(turns_back)
 }

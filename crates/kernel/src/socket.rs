@@ -21,6 +21,9 @@ const HEADER: usize = Nlmsghdr::len();
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
+/// `MAX_ERRNO` of linux/err.h. rustix panics on a larger number, if it checks.
+const MAX_ERRNO: i32 = 4095;
+
 /// How often a dump is begun again because others changed what is dumped.
 const DUMP_ATTEMPTS: usize = 10;
 
@@ -213,9 +216,10 @@ pub(crate) struct Part<'a> {
 impl Part<'_> {
     /// What an `NLMSG_ERROR` or `NLMSG_DONE` says: a negative error number first, 0 for success.
     pub(crate) fn outcome(&self) -> Result<(), Errno> {
-        match self.body.first_chunk().copied().map_or(0, i32::from_ne_bytes) {
+        match self.body.first_chunk().copied().map_or(0, i32::from_ne_bytes).saturating_neg() {
             0 => Ok(()),
-            code => Err(Errno::from_raw_os_error(code.saturating_neg())),
+            code @ 1..=MAX_ERRNO => Err(Errno::from_raw_os_error(code)),
+            _ => Err(Errno::BADMSG),
         }
     }
 }

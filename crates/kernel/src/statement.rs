@@ -40,6 +40,8 @@ pub enum Statement {
     FromSelf,
     /// The packet is for 127.0.0.0/8.
     DestinationLoopback,
+    /// The packet is from 127.0.0.0/8.
+    SourceLoopback,
     /// The flow's destination has been translated.
     Translated,
     /// The packet goes in this direction of its flow.
@@ -70,6 +72,7 @@ impl fmt::Display for Statement {
             Self::DestinationNotLocal => f.write_str("fib daddr type != local"),
             Self::FromSelf => f.write_str("iif 0"),
             Self::DestinationLoopback => f.write_str("ip daddr 127.0.0.0/8"),
+            Self::SourceLoopback => f.write_str("ip saddr 127.0.0.0/8"),
             Self::Translated => f.write_str("ct status dnat"),
             Self::Goes(Direction::Original) => f.write_str("ct direction original"),
             Self::Goes(Direction::Reply) => f.write_str("ct direction reply"),

@@ -1,11 +1,13 @@
 //! The nftables table in the kernel.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 
 use netlink_bindings::consts::{NLM_F_APPEND, NLM_F_CREATE};
 use netlink_bindings::nftables::{
-    Nfgenmsg, OpBatchBeginDo, OpGetgenDo, OpGetruleDump, OpGetsetelemDump, OpGettableDo, OpNewchainDo, OpNewruleDo,
-    OpNewsetDo, OpNewsetelemDo, OpNewtableDo, PushSetelemListElemAttrs, TableFlags,
+    Nfgenmsg, OpBatchBeginDo, OpDelruleDo, OpGetchainDump, OpGetgenDo, OpGetruleDump, OpGetsetelemDump, OpGettableDo,
+    OpGettableDump, OpNewchainDo, OpNewruleDo, OpNewsetDo, OpNewsetelemDo, OpNewtableDo, PushSetelemListElemAttrs,
+    TableFlags,
 };
 use netlink_bindings::traits::Pusher;
 
@@ -25,9 +27,11 @@ const NEW_TABLE: u16 = 0;
 const GET_TABLE: u16 = 1;
 const DELETE_TABLE: u16 = 2;
 const NEW_CHAIN: u16 = 3;
+const GET_CHAIN: u16 = 4;
 const DELETE_CHAIN: u16 = 5;
 const NEW_RULE: u16 = 6;
 const GET_RULE: u16 = 7;
+const DELETE_RULE: u16 = 8;
 const NEW_SET: u16 = 9;
 const NEW_ELEMENT: u16 = 12;
 const GET_ELEMENT: u16 = 13;
@@ -62,6 +66,10 @@ pub(crate) struct Shape {
     rules: usize,
 }
 
+/// A state of all nftables of a network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Generation(u32);
+
 /// One table, and the socket that may own it.
 #[derive(Debug)]
 pub(crate) struct TableSocket {
@@ -76,9 +84,42 @@ impl TableSocket {
 
     /// Whether there are nftables, and this process may use them.
     pub(crate) fn probe(&mut self) -> Result<(), Refused> {
+        self.generation().map(|_| ())
+    }
+
+    /// A number that each change of the network's nftables raises, whoever makes it.
+    pub(crate) fn generation(&mut self) -> Result<Option<Generation>, Refused> {
         let message =
             message("use nftables", GET_GENERATION, 0, |body| drop(OpGetgenDo::encode_request(body, &header())));
-        self.socket.get(&message).map(|_| ())
+        let answer = self.socket.get(&message)?;
+        Ok(answer.and_then(|answer| OpGetgenDo::decode_request(&answer).1.get_id().ok()).map(Generation))
+    }
+
+    /// The names of all tables of the family `ip` in the network.
+    pub(crate) fn tables(&mut self) -> Result<Vec<String>, Refused> {
+        let request =
+            message("list tables", GET_TABLE, 0, |body| drop(OpGettableDump::encode_request(body, &header())));
+        let name =
+            |answer: &[u8]| Some(OpNewtableDo::decode_request(answer).1.get_name().ok()?.to_str().ok()?.to_owned());
+        self.socket.dump(&request, name)
+    }
+
+    /// Whether the table belongs to the socket of a process that runs.
+    pub(crate) fn has_owner(&mut self) -> Result<bool, Refused> {
+        let table = self.get()?;
+        Ok(table.is_some_and(|table| OpNewtableDo::decode_request(&table).1.get_owner().is_ok()))
+    }
+
+    /// The names of the table's chains.
+    pub(crate) fn chains(&mut self) -> Result<BTreeSet<String>, Refused> {
+        let request =
+            message("list chains", GET_CHAIN, 0, |body| drop(OpGetchainDump::encode_request(body, &header())));
+        let name = |answer: &[u8]| {
+            let chain = OpNewchainDo::decode_request(answer).1;
+            let ours = chain.get_table().ok()?.to_bytes() == self.name.as_bytes();
+            ours.then_some(chain.get_name().ok()?.to_str().ok()?.to_owned())
+        };
+        Ok(self.socket.dump(&request, name)?.into_iter().collect())
     }
 
     /// Makes the table with this content, in the place of one that is there.
@@ -97,6 +138,11 @@ impl TableSocket {
         if self.get()?.is_some() { self.batch(&[self.delete_table()]) } else { Ok(()) }
     }
 
+    /// As [`TableSocket::delete`]; fails with `RESTART` if anybody has changed nftables since that generation.
+    pub(crate) fn delete_unless_changed(&mut self, since: Option<Generation>) -> Result<(), Refused> {
+        if self.get()?.is_some() { self.batch_since(since, &[self.delete_table()]) } else { Ok(()) }
+    }
+
     /// Leads from one content to another, as a whole or not at all. Returns whether there are other chains now.
     pub(crate) fn change(&mut self, ruleset: &Ruleset, from: &Elements, to: &Elements) -> Result<bool, Refused> {
         let change = from.change_to(to);
@@ -104,7 +150,7 @@ impl TableSocket {
         messages.extend(self.elements("add elements", NEW_ELEMENT, NLM_F_CREATE, &change.added));
         match (from.are_routed(), to.are_routed()) {
             (false, true) => messages.extend(ruleset.routing.iter().flat_map(|chain| self.new_chain_with_rules(chain))),
-            (true, false) => messages.extend(ruleset.routing.iter().map(|chain| self.delete_chain(chain))),
+            (true, false) => messages.extend(ruleset.routing.iter().map(|chain| self.delete_chain(chain.name))),
             _ => {}
         }
         self.batch(&messages)?;
@@ -114,12 +160,17 @@ impl TableSocket {
     /// The table as it is now; `None` if there is none.
     pub(crate) fn shape(&mut self) -> Result<Option<Shape>, Refused> {
         let Some(table) = self.get()? else { return Ok(None) };
+        let rules = self.rules()?;
+        let (handle, uses) = handle_and_uses(&table);
+        Ok(Some(Shape { handle, uses, rules }))
+    }
+
+    /// How many rules the table has.
+    pub(crate) fn rules(&mut self) -> Result<usize, Refused> {
         let request = message("list rules", GET_RULE, 0, |body| {
             drop(OpGetruleDump::encode_request(body, &header()).push_table_bytes(self.name.as_bytes()));
         });
-        let rules = self.socket.dump(&request, |_| Some(()))?.len();
-        let (handle, uses) = handle_and_uses(&table);
-        Ok(Some(Shape { handle, uses, rules }))
+        Ok(self.socket.dump(&request, |_| Some(()))?.len())
     }
 
     /// What each element of a set counted, by the bytes of its key.
@@ -138,20 +189,29 @@ impl TableSocket {
         self.socket.get(&request)
     }
 
-    fn batch(&mut self, messages: &[Message]) -> Result<(), Refused> {
+    /// Does all of these, or nothing.
+    pub(crate) fn batch(&mut self, messages: &[Message]) -> Result<(), Refused> {
+        self.batch_since(None, messages)
+    }
+
+    fn batch_since(&mut self, since: Option<Generation>, messages: &[Message]) -> Result<(), Refused> {
         let mut about = header();
         about.nfgen_family = 0;
         about.set_res_id(SUBSYSTEM);
-        let enclosing = |kind| {
+        let enclosing = |kind, since: Option<Generation>| {
             let mut body = Vec::new();
-            drop(OpBatchBeginDo::encode_request(&mut body, &about));
+            let batch = OpBatchBeginDo::encode_request(&mut body, &about);
+            match since {
+                Some(Generation(id)) => drop(batch.push_genid(id)),
+                None => drop(batch),
+            }
             Message { operation: "change nftables", kind, flags: 0, body }
         };
-        self.socket.batch(&enclosing(BATCH_BEGIN), messages, &enclosing(BATCH_END))
+        self.socket.batch(&enclosing(BATCH_BEGIN, since), messages, &enclosing(BATCH_END, None))
     }
 
     // table ip NAME { flags owner; }
-    fn new_table(&self, owned: bool) -> Message {
+    pub(crate) fn new_table(&self, owned: bool) -> Message {
         message("add the table", NEW_TABLE, NLM_F_CREATE, |body| {
             let table = OpNewtableDo::encode_request(body, &header()).push_name_bytes(self.name.as_bytes());
             drop(table.push_flags(if owned { TableFlags::Owner as u32 } else { 0 }));
@@ -190,7 +250,7 @@ impl TableSocket {
     }
 
     // chain lead { type nat hook output priority -101; policy accept; }
-    fn new_chain(&self, chain: &Chain) -> Message {
+    pub(crate) fn new_chain(&self, chain: &Chain) -> Message {
         message("add a chain", NEW_CHAIN, NLM_F_CREATE, |body| {
             let attributes = OpNewchainDo::encode_request(body, &header())
                 .push_table_bytes(self.name.as_bytes())
@@ -200,16 +260,32 @@ impl TableSocket {
         })
     }
 
-    fn new_chain_with_rules(&self, chain: &Chain) -> Vec<Message> {
+    // chain NAME { }
+    pub(crate) fn new_label(&self, name: &str) -> Message {
+        message("add a chain", NEW_CHAIN, NLM_F_CREATE, |body| {
+            let attributes = OpNewchainDo::encode_request(body, &header()).push_table_bytes(self.name.as_bytes());
+            drop(attributes.push_name_bytes(name.as_bytes()));
+        })
+    }
+
+    // flush chain ip TABLE NAME
+    pub(crate) fn flush_chain(&self, name: &str) -> Message {
+        message("delete rules", DELETE_RULE, 0, |body| {
+            let attributes = OpDelruleDo::encode_request(body, &header()).push_table_bytes(self.name.as_bytes());
+            drop(attributes.push_chain_bytes(name.as_bytes()));
+        })
+    }
+
+    pub(crate) fn new_chain_with_rules(&self, chain: &Chain) -> Vec<Message> {
         let rules = chain.rules.iter().map(|rule| self.new_rule(chain, rule));
         [self.new_chain(chain)].into_iter().chain(rules).collect()
     }
 
     /// Its rules go with it.
-    fn delete_chain(&self, chain: &Chain) -> Message {
+    pub(crate) fn delete_chain(&self, name: &str) -> Message {
         message("delete a chain", DELETE_CHAIN, 0, |body| {
             let attributes = OpNewchainDo::encode_request(body, &header()).push_table_bytes(self.name.as_bytes());
-            drop(attributes.push_name_bytes(chain.name.as_bytes()));
+            drop(attributes.push_name_bytes(name.as_bytes()));
         })
     }
 

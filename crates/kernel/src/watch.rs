@@ -10,7 +10,8 @@ use rustix::net::{RecvFlags, SocketFlags, recv};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::socket::{Family, subscribed};
+use crate::error::Error;
+use crate::socket::{Family, Refused, subscribed};
 
 /// `NFNLGRP_NFTABLES` of `linux/netfilter/nfnetlink.h`: group 7 is bit 6.
 const NFTABLES: u32 = 1 << 6;
@@ -27,7 +28,12 @@ pub struct Watch {
 
 impl Watch {
     /// Watches from now on. Must be called within a tokio runtime with I/O enabled. Needs no privilege.
-    pub fn new() -> io::Result<Self> {
+    pub fn new() -> Result<Self, Error> {
+        let refused = |errno| Refused { operation: "watch the kernel's rules", errno };
+        Self::open().map_err(|error| refused(Errno::from_io_error(&error).unwrap_or(Errno::IO)).into())
+    }
+
+    fn open() -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         #[allow(deprecated, reason = "the successor is unsafe; what it demands of a descriptor, an `OwnedFd` keeps")]
         let open = |family, groups| AsyncFd::with_interest(subscribed(family, groups, flags)?, Interest::READABLE);

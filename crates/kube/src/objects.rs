@@ -149,8 +149,7 @@ fn parameter(text: String) -> Result<String, Limit> {
 struct List<R> {
     #[serde(default)]
     metadata: ListMeta,
-    #[serde(default)]
-    items: Items<R>,
+    items: Option<Items<R>>,
 }
 
 /// The objects of a list, up to the limits.
@@ -159,15 +158,9 @@ struct Items<R> {
     raw: PhantomData<R>,
 }
 
-impl<R> Default for Items<R> {
-    fn default() -> Self {
-        Self { objects: Ok(Vec::new()), raw: PhantomData }
-    }
-}
-
 impl<'de, R: Raw> Deserialize<'de> for Items<R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let objects = deserializer.deserialize_any(Objects::<R>(PhantomData))?;
+        let objects = deserializer.deserialize_seq(Objects::<R>(PhantomData))?;
         Ok(Self { objects, raw: PhantomData })
     }
 }
@@ -180,10 +173,6 @@ impl<'de, R: Raw> Visitor<'de> for Objects<R> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of objects")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Ok(Vec::new()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
@@ -257,7 +246,8 @@ impl Raw for Nameplate {
 fn page_of<R: Raw>(text: &[u8]) -> Result<Page, Unread> {
     let list: List<R> = serde_json::from_slice(text)?;
     let next = Some(parameter(list.metadata.r#continue)?).filter(|token| !token.is_empty());
-    Ok(Page { objects: list.items.objects?, version: parameter(list.metadata.resource_version)?, next })
+    let objects = list.items.map_or(Ok(Vec::new()), |items| items.objects)?;
+    Ok(Page { objects, version: parameter(list.metadata.resource_version)?, next })
 }
 
 /// A line of a watch. Its object is read once its type is known.

@@ -29,14 +29,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, GateCommand};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 
-// A command waits for the engine and for gates most of its time; what carries traffic has threads of its own.
-#[tokio::main(worker_threads = 1)]
-async fn main() -> ExitCode {
-    match run(Arguments::parse().command).await {
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        // It starts its threads itself, after it has given up its rights.
+        Command::Gate { command: GateCommand::Worker } => command::worker(),
+        command => start(command),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_reader_gone() => ExitCode::SUCCESS,
         Err(failure) => {
@@ -46,8 +49,14 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Carries out a command. What leaves something half-made where it ends is told of an interruption, and undoes it; the
-/// others end at once.
+/// Carries out a command. It waits for the engine and for gates most of its time; what carries traffic has threads of its
+/// own.
+#[tokio::main(worker_threads = 1)]
+async fn start(command: Command) -> Result<(), Failure> {
+    run(command).await
+}
+
+/// What leaves something half-made where it ends is told of an interruption, and undoes it; the others end at once.
 async fn run(command: Command) -> Result<(), Failure> {
     let listen = || Interrupt::listen().map_err(Failure::system("listen for signals"));
     match command {

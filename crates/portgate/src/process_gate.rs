@@ -126,7 +126,7 @@ pub(crate) fn save(paths: &ProcessPaths, state: &GateState) -> Result<(), Failur
 pub(crate) fn settings(paths: &ProcessPaths) -> Settings {
     let engine = EngineSettings::from_variables(|name| std::env::var(name).ok());
     let place = Place::Process(ProcessPlace { engine });
-    Settings { place, state: paths.state(), socket: paths.socket(), limits: Limits::default() }
+    Settings { place, state: paths.state(), socket: paths.socket(), limits: Limits::default(), worker: None }
 }
 
 /// Starts a gate that outlives this command, and waits until it listens.

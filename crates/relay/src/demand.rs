@@ -18,9 +18,19 @@ pub enum Urgency {
     Failed,
 }
 
-/// One round of resolution, by its number. Those who reported a failure wait for it with [`Demand::ended`].
+/// One round of resolution, by its number; the first is 1. Those who reported a failure wait for it with
+/// [`Demand::ended`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Round(u64);
+pub struct Round(pub u64);
+
+/// A round that a resolver has begun, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The round.
+    pub round: Round,
+    /// The most urgent reason for it.
+    pub urgency: Urgency,
+}
 
 /// The line between the data plane, which uses addresses, and a resolver, which finds them.
 ///
@@ -70,6 +80,11 @@ impl Demand {
         Self { freshness, signalled, rounds: watch::Sender::new(Rounds::default()) }
     }
 
+    /// How old the newest resolution may be for a new connection to rely on it; `None` if nobody resolves.
+    pub fn freshness(&self) -> Option<Duration> {
+        self.freshness
+    }
+
     /// Waits until the newest resolution is fresh, at most [`PATIENCE`]. At once while traffic flows.
     pub(crate) async fn fresh(&self) {
         let Some(freshness) = self.freshness else { return };
@@ -94,7 +109,8 @@ impl Demand {
         if self.freshness.is_some() { self.ask(Urgency::Failed) } else { Round(0) }
     }
 
-    fn ask(&self, urgency: Urgency) -> Round {
+    /// Asks for a resolution, whoever needs it. Returns the first round that begins after this call.
+    pub fn ask(&self, urgency: Urgency) -> Round {
         let mut round = Round(0);
         self.rounds.send_if_modified(|rounds| {
             round = Round(rounds.begun + 1);
@@ -111,30 +127,41 @@ impl Demand {
     /// Waits until a resolution is wanted, and begins a round: what is reported from now on asks for the next one.
     ///
     /// Cancel-safe: a call that is dropped has begun nothing.
-    pub async fn next(&self) -> Urgency {
+    pub async fn next(&self) -> Wish {
         loop {
             self.until(|rounds| rounds.asked.is_some()).await;
-            if let Some(urgency) = self.begin() {
-                return urgency;
+            if let Some(wish) = self.begin() {
+                return wish;
             }
         }
     }
 
-    fn begin(&self) -> Option<Urgency> {
-        let mut asked = None;
+    fn begin(&self) -> Option<Wish> {
+        let mut wish = None;
         self.rounds.send_if_modified(|rounds| {
-            asked = rounds.asked.take();
-            rounds.begun += u64::from(asked.is_some());
+            if let Some(urgency) = rounds.asked.take() {
+                rounds.begun += 1;
+                wish = Some(Wish { round: Round(rounds.begun), urgency });
+            }
             self.signalled.store(false, Ordering::Relaxed);
             false
         });
-        asked
+        wish
     }
 
-    /// The round that [`Demand::next`] began has ended, and the routes are swapped.
+    /// The newest round that [`Demand::next`] began has ended, and so have those before it: the routes are swapped.
     pub fn refreshed(&self) {
+        self.end(|rounds| rounds.begun);
+    }
+
+    /// This round has ended, and so have those before it, but none that began later.
+    pub fn refreshed_up_to(&self, round: Round) {
+        self.end(|rounds| round.0.clamp(rounds.ended, rounds.begun));
+    }
+
+    fn end(&self, newest: impl FnOnce(&Rounds) -> u64) {
         self.rounds.send_modify(|rounds| {
-            rounds.ended = rounds.begun;
+            rounds.ended = newest(rounds);
             rounds.ended_at = Some(Instant::now());
         });
     }
@@ -170,6 +197,10 @@ mod tests {
 
     use super::*;
 
+    fn wish(round: u64, urgency: Urgency) -> Wish {
+        Wish { round: Round(round), urgency }
+    }
+
     /// Polls once: the outcome, if it is there without waiting.
     fn now<T>(future: impl Future<Output = T>) -> Option<T> {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -190,10 +221,10 @@ mod tests {
         demand.used();
         demand.failed();
         demand.used();
-        assert_eq!(now(demand.next()), Some(Urgency::Failed));
+        assert_eq!(now(demand.next()), Some(wish(1, Urgency::Failed)));
         assert_eq!(now(demand.next()), None);
         demand.used();
-        assert_eq!(now(demand.next()), Some(Urgency::Used));
+        assert_eq!(now(demand.next()), Some(wish(2, Urgency::Used)));
     }
 
     #[test]
@@ -203,7 +234,7 @@ mod tests {
         assert_eq!(now(demand.until_failed()), None);
         demand.failed();
         assert_eq!(now(demand.until_failed()), Some(()));
-        assert_eq!(now(demand.next()), Some(Urgency::Failed), "waiting for a failure must not consume it");
+        assert_eq!(now(demand.next()), Some(wish(1, Urgency::Failed)), "waiting for a failure must not consume it");
     }
 
     #[test]
@@ -229,19 +260,35 @@ mod tests {
         assert_eq!(now(demand.ended(round)), Some(()));
     }
 
+    #[test]
+    fn the_end_of_a_round_does_not_end_those_that_began_later() {
+        let demand = Demand::new(Duration::MAX);
+        let rounds = [(); 2].map(|()| {
+            let round = demand.failed();
+            assert_eq!(now(demand.next()), Some(wish(round.0, Urgency::Failed)));
+            round
+        });
+        demand.refreshed_up_to(rounds[0]);
+        assert_eq!((now(demand.ended(rounds[0])), now(demand.ended(rounds[1]))), (Some(()), None));
+        demand.refreshed_up_to(Round(u64::MAX));
+        assert_eq!(now(demand.ended(rounds[1])), Some(()));
+        assert_eq!(now(demand.ended(demand.failed())), None, "what has not begun cannot have ended");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_waits_for_a_resolution_only_if_the_last_is_old() {
         let demand = Demand::new(Duration::from_millis(500));
-        let (urgency, ()) = tokio::join!(demand.next(), async {
+        let (begun, ()) = tokio::join!(demand.next(), async {
             assert_eq!(now(demand.fresh()), None);
         });
-        assert_eq!(urgency, Urgency::Used);
+        assert_eq!(begun, wish(1, Urgency::Used));
         demand.refreshed();
         assert_eq!(now(demand.fresh()), Some(()));
         tokio::time::advance(Duration::from_millis(501)).await;
         assert_eq!(now(demand.fresh()), None);
         demand.fresh().await;
-        assert_eq!(now(demand.next()), Some(Urgency::Used), "nobody resolved, and the connection went on all the same");
+        let begun = now(demand.next());
+        assert_eq!(begun, Some(wish(2, Urgency::Used)), "nobody resolved, and the connection went on all the same");
     }
 
     #[test]
@@ -257,7 +304,7 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_resolver_is_woken() {
         let demand = Demand::new(Duration::MAX);
-        let (urgency, ()) = tokio::join!(demand.next(), async { demand.used() });
-        assert_eq!(urgency, Urgency::Used);
+        let (begun, ()) = tokio::join!(demand.next(), async { demand.used() });
+        assert_eq!(begun, wish(1, Urgency::Used));
     }
 }

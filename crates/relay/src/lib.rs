@@ -22,7 +22,7 @@ mod udp;
 
 pub use backoff::Backoff;
 pub use bind::{Bound, bind};
-pub use demand::{Demand, Round, Urgency};
+pub use demand::{Demand, Round, Urgency, Wish};
 pub use limits::Limits;
 pub use relay::Relay;
 pub use tally::{Count, Tally};

@@ -1,5 +1,7 @@
 //! What a relay allows itself.
 
+use std::num::NonZero;
+use std::thread;
 use std::time::Duration;
 
 /// The time-outs and caps of a relay, the same for each of its mappings.
@@ -15,6 +17,9 @@ pub struct Limits {
     pub udp_sessions: usize,
     /// How long [`Relay::drain`](crate::Relay::drain) lets open TCP connections finish. Default 5 s.
     pub drain: Duration,
+    /// The threads that carry traffic, for all mappings together. Default one for each processor that this process may
+    /// use. It is found out by reading files, so a process that may read none is told.
+    pub threads: NonZero<usize>,
 }
 
 impl Default for Limits {
@@ -24,6 +29,7 @@ impl Default for Limits {
             udp_idle: Duration::from_mins(2),
             udp_sessions: 4096,
             drain: Duration::from_secs(5),
+            threads: thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
         }
     }
 }

@@ -56,9 +56,15 @@ impl Relay {
         Self { common: Arc::new(common), open: BTreeMap::new(), threads: None }
     }
 
+    /// Starts the threads that carry traffic, which the first mapping would start otherwise: for a process that is about
+    /// to give up the right to start any. Must be called within a tokio runtime.
+    pub fn start(&mut self) -> io::Result<()> {
+        self.threads().map(drop)
+    }
+
     /// Opens a mapping: serves all of `sockets`, with one route and one set of counters. All or nothing. Within a runtime
-    /// of several threads, the first mapping starts a thread for each processor, which end with the relay; in a runtime of
-    /// one thread, that one carries all.
+    /// of several threads, the first mapping starts [`Limits::threads`] further ones, which end with the relay; in a
+    /// runtime of one thread, that one carries all.
     ///
     /// Fails with [`io::ErrorKind::AlreadyExists`] if the mapping is open already, and with the system's error if a
     /// socket cannot be registered with its runtime or a thread not be started. Must be called within a tokio runtime
@@ -100,7 +106,7 @@ impl Relay {
     fn threads(&mut self) -> io::Result<Arc<Threads>> {
         let threads = match self.threads.take() {
             Some(threads) => threads,
-            None => Arc::new(Threads::start()?),
+            None => Arc::new(Threads::start(self.common.limits.threads)?),
         };
         Ok(self.threads.insert(threads).clone())
     }

@@ -9,7 +9,7 @@ use std::thread;
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
-/// A thread for each processor, with a runtime of its own, for as long as this lives.
+/// Some threads, as a rule one for each processor, each with a runtime of its own, for as long as this lives.
 ///
 /// What is given to a thread stays there: sockets, buffers and wake-ups of a connection are always on the same one, and a
 /// thread wakes up for what is its own only. The threads of a common runtime take over one another's tasks, and
@@ -34,15 +34,14 @@ struct Thread {
 pub(crate) struct Place(Arc<Thread>);
 
 impl Threads {
-    /// Starts the threads, unless the current runtime has only one anyway: then that one carries all.
-    pub(crate) fn start() -> io::Result<Self> {
+    /// Starts so many threads, unless the current runtime has only one anyway: then that one carries all.
+    pub(crate) fn start(count: NonZero<usize>) -> io::Result<Self> {
         let current = Handle::current();
         if current.runtime_flavor() == RuntimeFlavor::CurrentThread {
             let first = Arc::new(Thread { handle: current, taken: AtomicUsize::new(0), _alive: None });
             return Ok(Self { first, others: Vec::new() });
         }
-        let count = thread::available_parallelism().map_or(1, NonZero::get);
-        let others = (1..count).map(|_| Thread::start()).collect::<io::Result<_>>()?;
+        let others = (1..count.get()).map(|_| Thread::start()).collect::<io::Result<_>>()?;
         Ok(Self { first: Thread::start()?, others })
     }
 
@@ -107,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_runtime_of_one_thread_carries_all_by_itself() {
-        let threads = Threads::start().unwrap();
+        let threads = Threads::start(NonZero::new(2).unwrap()).unwrap();
         assert!(threads.others.is_empty());
         let here = std::thread::current().id();
         let place = threads.place(None);

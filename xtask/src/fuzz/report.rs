@@ -18,6 +18,8 @@ pub(super) struct Hunt {
     inputs: u64,
     /// The input that failed, as a regression.
     pub(super) found: Option<PathBuf>,
+    /// How it failed.
+    why: Option<String>,
 }
 
 impl Log {
@@ -38,7 +40,15 @@ impl Log {
             edges: number(self.after(" cov: ")),
             inputs: number(self.after(" corp: ")),
             found,
+            why: self.why(),
         }
+    }
+
+    /// Place and message of the panic; else what libFuzzer objects to: an input that takes too long, or too much memory.
+    fn why(&self) -> Option<String> {
+        let panic =
+            self.0.rsplit_once("panicked at ").map(|(_, rest)| rest.lines().take(2).collect::<Vec<_>>().join(" "));
+        panic.or_else(|| self.after("ERROR: libFuzzer: ").map(str::to_owned))
     }
 
     /// What comes after the last of these marks, to the end of the line.
@@ -50,9 +60,10 @@ impl Log {
 
 impl fmt::Display for Hunt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, executions, per_second, edges, inputs, found } = self;
+        let Self { target, executions, per_second, edges, inputs, found, why } = self;
         write!(f, "{target:<14} {executions:>12} {per_second:>12} {edges:>8} {inputs:>8}")?;
-        found.iter().try_for_each(|file| write!(f, "  {}", file.display()))
+        found.iter().try_for_each(|file| write!(f, "\n  found {}", file.display()))?;
+        why.iter().try_for_each(|why| write!(f, "\n  {why}"))
     }
 }
 
@@ -69,6 +80,9 @@ mod tests {
     use super::*;
 
     const LOG: &str = "\
+thread '<unnamed>' (1) panicked at fuzz/src/spec.rs:5:83:
+attempt to add with overflow
+stack backtrace:
 INFO: seed corpus: files: 11 min: 5b max: 26b total: 195b rss: 41Mb
 #12\tINITED cov: 180 ft: 199 corp: 9/150b exec/s: 0 rss: 42Mb
 #4096\tpulse  cov: 212 ft: 400 corp: 57/902b lim: 43 exec/s: 2048 rss: 44Mb
@@ -84,6 +98,7 @@ stat::average_exec_per_sec:     662518
         let hunt = log.hunt("spec", None);
         let figures = (hunt.executions, hunt.per_second, hunt.edges, hunt.inputs);
         assert_eq!(figures, (5_962_670, 662_518, 212, 57));
+        assert_eq!(hunt.why.as_deref(), Some("fuzz/src/spec.rs:5:83: attempt to add with overflow"));
     }
 
     #[test]

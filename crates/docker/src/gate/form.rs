@@ -22,6 +22,12 @@ pub const SOCKET_VARIABLE: &str = "PORTGATE_SOCKET";
 /// The user of a gate that programmes the kernel or starts a worker. It has no capability but those that are named.
 const ROOT: u32 = 0;
 
+/// What the kernel path needs.
+const KERNEL: [&str; 1] = ["NET_ADMIN"];
+
+/// What it takes to start a worker that is nobody.
+const WORKER: [&str; 2] = ["SETUID", "SETGID"];
+
 /// Where a gate's container runs, and what that placement needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateForm {
@@ -95,20 +101,20 @@ impl GateForm {
     pub(super) fn capabilities(&self) -> Option<Vec<String>> {
         match self {
             Self::Published { datapath: Datapath::Relay, .. } => None,
-            Self::Published { datapath: Datapath::Kernel, .. } => Some(strings(&["NET_ADMIN"])),
+            Self::Published { datapath: Datapath::Kernel, .. } => Some(strings(&[&KERNEL, &WORKER[..]].concat())),
             Self::Host(form) => Some(form.capabilities()),
         }
     }
 }
 
 impl HostForm {
-    /// For ports below 1024, for a worker that is nobody, and for the kernel path.
+    /// In the host's network, ports below 1024 need one as well.
     fn capabilities(&self) -> Vec<String> {
-        let worker = ["NET_BIND_SERVICE", "SETUID", "SETGID"];
-        match self.datapath {
-            Datapath::Kernel => strings(&[&["NET_ADMIN"], &worker[..]].concat()),
-            Datapath::Relay => strings(&worker),
-        }
+        let kernel = match self.datapath {
+            Datapath::Kernel => &KERNEL[..],
+            Datapath::Relay => &[],
+        };
+        strings(&[kernel, &["NET_BIND_SERVICE"], &WORKER].concat())
     }
 
     /// What is added to the configuration of every gate.

@@ -81,7 +81,7 @@ impl Session {
         if let Some(how) = self.hostility.filter(Hostility::is_mute) {
             let websocket = !matches!(self.form, Form::Spdy { websocket: false });
             // That the client leaves is no error.
-            let _ = how.carry(connection, websocket).await;
+            let _ = Box::pin(how.carry(connection, websocket)).await;
             return;
         }
         match self.form {

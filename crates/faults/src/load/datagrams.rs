@@ -12,17 +12,22 @@ use super::record::{Loss, Record};
 use crate::pattern;
 use crate::random::Random;
 
-/// How often a datagram is sent.
-const EVERY: Duration = Duration::from_millis(5);
+/// How often a datagram is sent. A node that gets no processor for two seconds still has room for all of them in its
+/// socket's buffer, which takes about 200 of the usual length.
+const EVERY: Duration = Duration::from_millis(10);
 
 /// A datagram without an answer for so long is lost.
-const LOST: Duration = Duration::from_secs(2);
+const LOST: Duration = Duration::from_secs(3);
 
 /// The number of a datagram, in its first bytes.
 const NUMBER: usize = size_of::<u64>();
 
-/// How many bytes follow the number: no more than a link's MTU takes.
-const LENGTH: std::ops::Range<u64> = 0..1300;
+/// How many bytes follow the number.
+const LENGTH: std::ops::Range<u64> = 0..400;
+
+/// How many bytes follow it in one of [`LARGE_EVERY`] datagrams: no more than a link's MTU takes.
+const LARGE: std::ops::Range<u64> = 400..1300;
+const LARGE_EVERY: u64 = 16;
 
 /// How long to wait for an answer until a datagram is sent again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -67,8 +72,9 @@ async fn send(socket: &UdpSocket, seed: u64, record: &Record) {
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pace.tick().await;
-        let length = usize::try_from(random.within(LENGTH)).unwrap_or_default();
         let number = record.begin();
+        let length = random.within(if number.is_multiple_of(LARGE_EVERY) { LARGE } else { LENGTH });
+        let length = usize::try_from(length).unwrap_or_default();
         // Refused, where nobody listens for the moment: it is lost, and the next is sent.
         let _ = socket.send(&datagram(seed, number, length)).await;
         record.give_up(LOST);

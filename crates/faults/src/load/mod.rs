@@ -1,6 +1,6 @@
 //! Traffic that runs all the time, every byte of which is checked.
 //!
-//! It is bounded: some connections and some hundred datagrams a second, less than a megabyte a second for each entrance.
+//! It is bounded: some connections and a hundred datagrams a second, about a megabyte a second for each entrance.
 
 mod connections;
 mod datagrams;

@@ -32,16 +32,15 @@ impl Gate {
     pub(crate) async fn open(settings: &Settings) -> Result<Self, GateError> {
         let store = Store::new(settings.state.clone());
         let state = store.load()?.ok_or_else(|| GateError::NoState(settings.state.clone()))?;
-        let demand = Arc::new(Demand::new(FRESH));
+        let demand = Arc::new(demand(&settings.place));
         let door = door(settings, &state);
-        let plane = match (&settings.place, &state.forward, &door) {
-            (_, Some(forward), Some(door)) => Plane::Through(streams(settings, forward, door).await?),
-            (Place::Host(host), ..) => {
-                Plane::Apart(Box::new(Worker::start(host.worker.clone()).await.map_err(GateError::Worker)?))
+        let plane = match (&state.forward, &door, &settings.worker) {
+            (Some(forward), Some(door), _) => Plane::Through(streams(settings, forward, door).await?),
+            (_, _, Some(worker)) => {
+                let worker = Worker::start(worker.clone(), Arc::clone(&demand)).await;
+                Plane::Apart(Box::new(worker.map_err(GateError::Worker)?))
             }
-            (Place::Process(_) | Place::Published(_), ..) => {
-                Plane::Here(Relay::new(settings.limits.clone(), Arc::clone(&demand)))
-            }
+            (_, _, None) => Plane::Here(Relay::new(settings.limits.clone(), Arc::clone(&demand))),
         };
         let (observer, seen) = Observer::start(&settings.place, &state, demand).await;
         let own = Own::start(&settings.place).map_err(GateError::Addresses)?;
@@ -73,6 +72,14 @@ impl Gate {
         gate.listen_for(gate.table.keys().cloned().collect());
         gate.programme();
         Ok(gate)
+    }
+}
+
+/// What the relay asks for: nothing where Docker's events tell of each change.
+fn demand(place: &Place) -> Demand {
+    match place {
+        Place::Process(_) | Place::Published(_) => Demand::new(FRESH),
+        Place::Host(_) => Demand::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use portgate_core::limits::Limit;
 use rustix::cmsg_space;
 use rustix::io::Errno;
 use rustix::net::{
@@ -21,9 +22,6 @@ use tokio::net::UnixDatagram;
 
 /// The payload of one packet, in bytes. A longer message is several; the socket's buffer holds six, by default.
 const PACKET: usize = 32 << 10;
-
-/// The longest message, in bytes, that is received. The counters of 100,000 mappings are 40 MB.
-const LONGEST: usize = 64 << 20;
 
 /// The most descriptors that a message carries: the kernel's `SCM_MAX_FD`.
 pub(super) const DESCRIPTORS: usize = 253;
@@ -45,6 +43,14 @@ pub(super) struct Channel<Out, In> {
     messages: PhantomData<fn(Out) -> In>,
 }
 
+/// What one end takes as one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accepts {
+    pub(super) bytes: Limit,
+    /// The kernel closes any others.
+    pub(super) descriptors: usize,
+}
+
 /// A message, and the descriptors that came with it.
 #[derive(Debug)]
 pub(super) struct Received<In> {
@@ -53,11 +59,10 @@ pub(super) struct Received<In> {
 }
 
 impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
-    /// `descriptors`: how many to take with one message; the kernel closes any others.
-    pub(super) fn new(socket: OwnedFd, descriptors: usize) -> io::Result<Self> {
+    pub(super) fn new(socket: OwnedFd, accepts: Accepts) -> io::Result<Self> {
         let socket = std::os::unix::net::UnixDatagram::from(socket);
         socket.set_nonblocking(true)?;
-        let inbox = Inbox::new(if descriptors == 0 { 0 } else { cmsg_space!(ScmRights(descriptors)) });
+        let inbox = Inbox::new(accepts);
         Ok(Self { socket: UnixDatagram::from_std(socket)?, outbox: Outbox::default(), inbox, messages: PhantomData })
     }
 
@@ -148,6 +153,7 @@ fn is_shortage(error: &io::Error) -> bool {
 /// What has come of the next message.
 #[derive(Debug)]
 struct Inbox {
+    longest: Limit,
     packet: Box<[u8]>,
     control: Box<[MaybeUninit<u8>]>,
     bytes: Vec<u8>,
@@ -162,8 +168,10 @@ enum Packet {
 }
 
 impl Inbox {
-    fn new(control: usize) -> Self {
+    fn new(Accepts { bytes, descriptors }: Accepts) -> Self {
+        let control = if descriptors == 0 { 0 } else { cmsg_space!(ScmRights(descriptors)) };
         Self {
+            longest: bytes,
             packet: vec![0; 1 + PACKET].into(),
             control: vec![MaybeUninit::uninit(); control].into(),
             bytes: Vec::new(),
@@ -197,17 +205,18 @@ impl Inbox {
     /// Takes the packet of this length that was received.
     fn take(&mut self, length: usize) -> io::Result<Packet> {
         let Some((&head, payload)) = self.packet[..length].split_first() else { return Ok(Packet::End) };
-        if self.bytes.len() + payload.len() > LONGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a message that does not end"));
-        }
+        let length = self.bytes.len() + payload.len();
+        self.longest
+            .check(length, || "a message".to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         self.bytes.extend_from_slice(payload);
         Ok(if head == MORE { Packet::Part } else { Packet::Last })
     }
 }
 
 /// The first message that these packets make, for the fuzz targets: what [`Channel::next`] yields without a socket.
-pub(super) fn message<In: DeserializeOwned>(packets: &[&[u8]]) -> io::Result<Option<In>> {
-    let mut inbox = Inbox::new(0);
+pub(super) fn message<In: DeserializeOwned>(packets: &[&[u8]], longest: Limit) -> io::Result<Option<In>> {
+    let mut inbox = Inbox::new(Accepts { bytes: longest, descriptors: 0 });
     for packet in packets {
         let length = packet.len().min(inbox.packet.len());
         inbox.packet[..length].copy_from_slice(&packet[..length]);
@@ -224,6 +233,7 @@ pub(super) fn message<In: DeserializeOwned>(packets: &[&[u8]]) -> io::Result<Opt
 mod tests {
     use std::net::TcpListener;
 
+    use portgate_core::limits::{WORKER_ORDER, WORKER_REPORT};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
     use super::*;
@@ -234,7 +244,8 @@ mod tests {
 
     fn channels() -> (Channel<String, String>, Channel<String, String>) {
         let (a, b) = ends();
-        (Channel::new(a, 0).unwrap(), Channel::new(b, DESCRIPTORS).unwrap())
+        let accepts = |descriptors| Accepts { bytes: WORKER_ORDER, descriptors };
+        (Channel::new(a, accepts(0)).unwrap(), Channel::new(b, accepts(DESCRIPTORS)).unwrap())
     }
 
     /// What `b` hears next, while `a` sends.
@@ -305,8 +316,23 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_message_is_an_error() {
         let (a, b) = ends();
-        let mut b = Channel::<String, String>::new(b, 0).unwrap();
+        let mut b = Channel::<String, String>::new(b, Accepts { bytes: WORKER_ORDER, descriptors: 0 }).unwrap();
         rustix::io::write(&a, &[COMPLETE, b'{']).unwrap();
         b.next().await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_message_that_does_not_end_is_an_error() {
+        let (a, b) = ends();
+        let mut b = Channel::<String, String>::new(b, Accepts { bytes: WORKER_REPORT, descriptors: 0 }).unwrap();
+        let endless = std::thread::spawn(move || {
+            let packet = vec![MORE; 1 + PACKET];
+            while rustix::io::write(&a, &packet).is_ok() {}
+        });
+        let error = b.next().await.unwrap_err();
+        assert_eq!(error.to_string(), "a message exceeds the limit of 2 MiB for a worker's report");
+        assert!(b.inbox.bytes.len() <= WORKER_REPORT.most);
+        drop(b);
+        endless.join().unwrap();
     }
 }

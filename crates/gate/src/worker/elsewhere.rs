@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use portgate_core::mapping::Local;
 use portgate_core::status::Counters;
 use portgate_core::table::Resolution;
-use portgate_relay::Bound;
+use portgate_relay::{Bound, Demand};
 
 use super::{Refused, WorkerEvent, WorkerSettings};
 
@@ -20,13 +21,13 @@ pub enum Worker {}
 pub struct WorkerError;
 
 /// Fails.
-pub async fn work() -> Result<(), WorkerError> {
+pub fn work() -> Result<(), WorkerError> {
     Err(WorkerError)
 }
 
 impl Worker {
     /// Fails with [`io::ErrorKind::Unsupported`].
-    pub async fn start(_settings: WorkerSettings) -> io::Result<Self> {
+    pub async fn start(_settings: WorkerSettings, _demand: Arc<Demand>) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -42,6 +43,11 @@ impl Worker {
 
     /// Never called.
     pub async fn settle(&mut self) -> Vec<Refused> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn refusals(&mut self) -> Vec<Refused> {
         match *self {}
     }
 

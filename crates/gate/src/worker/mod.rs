@@ -5,9 +5,8 @@
 //! [`portgate_relay::Relay`]. It runs as another user, without capabilities, and cannot get any. If it dies, the
 //! sockets stay open in the supervisor, so that connections wait in their backlogs until a new worker takes them.
 //!
-//! The socket is the only tie: a worker ends when its socket does. The supervisor has no right to signal another user's
-//! process, and so a parent-death signal would not arrive, either. What comes from a worker is checked and bounded, and
-//! can harm nothing but the mappings that it serves.
+//! A worker ends when its socket does. One that does not, or that breaks the protocol, is killed. What comes from a worker
+//! is checked and bounded, and can harm nothing but the mappings that it serves. [`sandbox`] bounds what its code can do.
 
 #[cfg(target_os = "linux")]
 mod channel;
@@ -22,9 +21,13 @@ mod process;
 #[cfg(target_os = "linux")]
 mod restarts;
 #[cfg(target_os = "linux")]
+pub mod sandbox;
+#[cfg(target_os = "linux")]
 mod supervisor;
 #[cfg(target_os = "linux")]
 mod tally;
+#[cfg(target_os = "linux")]
+mod wishes;
 #[cfg(target_os = "linux")]
 mod work;
 

@@ -7,21 +7,22 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portgate_core::limits::WORKER_TEXT;
 use portgate_core::mapping::Local;
-use portgate_core::status::Counters;
+use portgate_core::status::{Counters, LastError};
 use portgate_core::table::Resolution;
-use portgate_relay::Bound;
+use portgate_relay::{Bound, Demand, Round};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::channel::DESCRIPTORS;
-use super::message::{Order, Report};
+use super::message::Order;
 use super::process::{Happening, Process};
 use super::restarts::Restarts;
 use super::tally::Tally;
 use super::{Refused, WorkerEvent, WorkerSettings};
 
-/// How long a worker may take to answer. One that takes longer is replaced.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the counters are waited for. A worker that takes longer may be replaced soon; what it last reported is there.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// How much longer than its limit a worker may drain.
 const GRACE: Duration = Duration::from_secs(1);
@@ -33,11 +34,22 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Worker {
     settings: WorkerSettings,
+    demand: Arc<Demand>,
     open: BTreeMap<Local, Open>,
     life: Life,
     restarts: Restarts,
     refused: VecDeque<Refused>,
     replaced: Option<String>,
+    /// What the process waits for.
+    wish: Option<Wish>,
+}
+
+/// A resolution that the worker asked for.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    /// Its round there, and here.
+    theirs: u64,
+    ours: Round,
 }
 
 #[derive(Debug)]
@@ -54,23 +66,28 @@ enum Life {
     Ended {
         exit: String,
         next: Instant,
+        /// Whether one could not be started meanwhile.
+        failed: bool,
     },
 }
 
 impl Worker {
-    /// Starts the process, and waits until it is at work. Fails if it cannot be started, or ends instead.
+    /// Starts the process, and waits until it is at work. Fails if it cannot be started, or ends instead. It reports uses
+    /// and failures of backends to `demand`, as a relay does.
     ///
     /// To become another user, this process needs `CAP_SETUID` and `CAP_SETGID`. Must be called within a tokio runtime
     /// with I/O and time enabled.
-    pub async fn start(settings: WorkerSettings) -> io::Result<Self> {
-        let process = Process::start(&settings)?;
+    pub async fn start(settings: WorkerSettings, demand: Arc<Demand>) -> io::Result<Self> {
+        let process = Process::start(&settings, demand.freshness())?;
         let mut worker = Self {
             settings,
+            demand,
             open: BTreeMap::new(),
             life: Life::Running(Box::new(process)),
             restarts: Restarts::default(),
             refused: VecDeque::new(),
             replaced: None,
+            wish: None,
         };
         worker.finish().await;
         match worker.life {
@@ -120,6 +137,11 @@ impl Worker {
     /// worker is dead, or dies meanwhile, the next one will be given them.
     pub async fn settle(&mut self) -> Vec<Refused> {
         self.finish().await;
+        self.refusals()
+    }
+
+    /// What the worker has refused by now, which is closed. [`Worker::next`] does not tell of it any more.
+    pub fn refusals(&mut self) -> Vec<Refused> {
         take(&mut self.refused).into()
     }
 
@@ -137,10 +159,14 @@ impl Worker {
 
     /// What each open mapping carried since it was opened.
     ///
-    /// Of a worker that died it is known what it last reported, here. If there is none at the moment, that is all.
+    /// Of a worker that died it is known what it last reported, here. If there is none at the moment, or if it does not
+    /// report within a second, that is all.
     pub async fn counters(&mut self) -> BTreeMap<Local, Counters> {
-        self.order(&Order::Count);
-        self.finish().await;
+        let mappings = self.open.len();
+        if let Life::Running(process) = &mut self.life {
+            process.count(mappings);
+        }
+        let _ = timeout(COUNTING, self.finish()).await;
         self.open.iter().map(|(local, open)| (local.clone(), open.tally.total())).collect()
     }
 
@@ -180,26 +206,24 @@ impl Worker {
         }
     }
 
-    /// Waits until all orders are obeyed, or the process has ended. One that does not answer is given up.
+    /// Waits until all orders are obeyed, or the process has ended, which one that does not obey does soon. Cancel-safe.
     async fn finish(&mut self) {
         let Life::Running(process) = &mut self.life else { return };
         let mark = process.mark();
-        let reached = async {
-            while matches!(&self.life, Life::Running(process) if !process.has_reached(mark)) {
-                self.step().await;
-            }
-        };
-        if timeout(PATIENCE, reached).await.is_err() {
-            self.bury(format!("it gave no answer within {PATIENCE:?}"));
+        while matches!(&self.life, Life::Running(process) if !process.has_reached(mark)) {
+            self.step().await;
         }
     }
 
     /// Lets one thing happen. Cancel-safe.
     async fn step(&mut self) {
         match &mut self.life {
-            Life::Running(process) => match process.next().await {
-                Happening::Report(report) => self.take(report),
-                Happening::End(exit) => self.bury(exit),
+            Life::Running(process) => tokio::select! {
+                happening = process.next() => self.take(happening),
+                theirs = fulfilled(&self.demand, self.wish) => {
+                    self.wish = None;
+                    self.order(&Order::Refreshed { round: theirs });
+                }
             },
             Life::Ended { next, .. } => {
                 sleep_until(*next).await;
@@ -208,30 +232,38 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, report: Report) {
-        match report {
+    fn take(&mut self, happening: Happening) {
+        match happening {
             // A worker cannot refuse what it was not given.
-            Report::Refused(refused) => {
-                if self.open.remove(&refused.local).is_some() {
-                    self.refused.push_back(refused);
+            Happening::Refused(Refused { local, message }) => {
+                if self.open.remove(&local).is_some() {
+                    self.refused.push_back(Refused { local, message: WORKER_TEXT.cut(message) });
                 }
             }
-            Report::Counters(counters) => {
-                for (local, counters) in counters {
+            Happening::Counters(counters) => {
+                for (local, mut counters) in counters {
                     if let Some(open) = self.open.get_mut(&local) {
+                        counters.last_error = counters.last_error.map(bounded);
                         open.tally.update(counters);
                     }
                 }
             }
-            Report::Reached { .. } => {}
+            // Of two, the older one is fulfilled with the newer one.
+            Happening::Wish { round, urgency } => {
+                self.wish = Some(Wish { theirs: round, ours: self.demand.ask(urgency) });
+            }
+            Happening::Reached => {}
+            Happening::End(exit) => self.bury(exit),
         }
     }
 
-    /// Lets go of a process that has ended.
+    /// Lets go of a process that has ended, or has to.
     fn bury(&mut self, exit: String) {
         let Life::Running(process) = &self.life else { return };
+        process.kill();
         let next = Instant::now() + self.restarts.after(process.lived());
-        self.life = Life::Ended { exit, next };
+        self.life = Life::Ended { exit, next, failed: false };
+        self.wish = None;
         for open in self.open.values_mut() {
             open.tally.bury();
         }
@@ -239,7 +271,7 @@ impl Worker {
 
     /// Starts the next process, and gives it all that is open.
     fn revive(&mut self) {
-        match Process::start(&self.settings) {
+        match Process::start(&self.settings, self.demand.freshness()) {
             Ok(mut process) => {
                 for (local, open) in &self.open {
                     open.hand_over(local, &mut process);
@@ -250,8 +282,11 @@ impl Worker {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot start a worker");
-                if let Life::Ended { next, .. } = &mut self.life {
+                if let Life::Ended { next, failed, .. } = &mut self.life {
+                    if !*failed {
+                        tracing::warn!(%error, "cannot start a worker for now");
+                    }
+                    *failed = true;
                     *next = Instant::now() + self.restarts.after(Duration::ZERO);
                 }
             }
@@ -265,6 +300,21 @@ impl Open {
         let order = Order::Open { local, resolution, sockets: self.sockets.len() };
         process.order(&order, self.sockets.clone());
     }
+}
+
+/// The round that the worker waits for, once it has ended here; never, where it waits for none.
+async fn fulfilled(demand: &Demand, wish: Option<Wish>) -> u64 {
+    match wish {
+        Some(Wish { theirs, ours }) => {
+            demand.ended(ours).await;
+            theirs
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn bounded(error: LastError) -> LastError {
+    LastError { message: WORKER_TEXT.cut(error.message), ..error }
 }
 
 fn descriptor(socket: Bound) -> OwnedFd {

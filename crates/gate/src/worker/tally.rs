@@ -25,22 +25,9 @@ impl Tally {
 
     /// What all workers carried.
     pub(super) fn total(&self) -> Counters {
-        let sum = |counter: fn(&Counters) -> u64| counter(&self.gone).saturating_add(counter(&self.live));
-        Counters {
-            connections_open: sum(|counters| counters.connections_open),
-            connections_total: sum(|counters| counters.connections_total),
-            connections_failed: sum(|counters| counters.connections_failed),
-            bytes_in: sum(|counters| counters.bytes_in),
-            bytes_out: sum(|counters| counters.bytes_out),
-            datagrams_in: sum(|counters| counters.datagrams_in),
-            datagrams_out: sum(|counters| counters.datagrams_out),
-            datagrams_dropped: sum(|counters| counters.datagrams_dropped),
-            sessions_open: sum(|counters| counters.sessions_open),
-            sessions_total: sum(|counters| counters.sessions_total),
-            sessions_evicted: sum(|counters| counters.sessions_evicted),
-            sessions_refused: sum(|counters| counters.sessions_refused),
-            last_error: self.live.last_error.clone().or_else(|| self.gone.last_error.clone()),
-        }
+        let mut total = self.gone.clone();
+        total += self.live.clone();
+        total
     }
 }
 

@@ -5,18 +5,22 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use portgate_core::limits::{WORKER_COUNTERS, WORKER_ORDER, WORKER_TEXT};
 use portgate_core::mapping::Local;
 use portgate_core::port::Protocol;
 use portgate_core::status::Counters;
 use portgate_core::table::Resolution;
-use portgate_relay::{Bound, Demand, Relay};
+use portgate_relay::{Bound, Demand, Relay, Round};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getgid, getrlimit, getuid, set_dumpable_behavior, setrlimit,
 };
 use rustix::thread::{CapabilitySet, capabilities, no_new_privs};
+use tokio::runtime::Builder;
 
-use super::channel::{Channel, DESCRIPTORS, Received};
+use super::channel::{Accepts, Channel, DESCRIPTORS, Received};
 use super::message::{Order, Report, Setup};
+use super::sandbox::{Domain, SandboxError, enter_domain, filter_calls};
+use super::wishes::Wishes;
 use super::{Identity, Refused};
 
 /// A worker cannot work.
@@ -25,6 +29,12 @@ pub enum WorkerError {
     /// Standard input is not the supervisor's socket, or what it says is not understood.
     #[error("cannot hear the supervisor on standard input")]
     Channel(#[from] io::Error),
+    /// The threads cannot be started.
+    #[error("cannot start the worker's threads")]
+    Runtime(#[source] io::Error),
+    /// The worker could not be restricted.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The supervisor did not say how to work.
     #[error("the supervisor gave no settings")]
     NoSettings,
@@ -45,12 +55,19 @@ pub enum WorkerError {
 
 /// Relays what the supervisor says, until it says to end, or ends itself. Its socket is standard input.
 ///
-/// Must be called within a tokio runtime with I/O and time enabled.
-pub async fn work() -> Result<(), WorkerError> {
+/// Must be called while the process has no other thread: those that are started here are to have no more rights than
+/// this one. When it has the threads that it needs, it gives up whatever a relay at work does not use.
+pub fn work() -> Result<(), WorkerError> {
+    let domain = enter_domain()?;
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(WorkerError::Runtime)?;
+    runtime.block_on(serve(domain))
+}
+
+async fn serve(domain: Domain) -> Result<(), WorkerError> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
-    let mut channel = Channel::<Report, Order>::new(socket, DESCRIPTORS)?;
+    let mut channel = Channel::<Report, Order>::new(socket, Accepts { bytes: WORKER_ORDER, descriptors: DESCRIPTORS })?;
     let Some(Received { message, .. }) = channel.next().await? else { return Ok(()) };
-    let Order::Setup(Setup { identity, limits }) = message else { return Err(WorkerError::NoSettings) };
+    let Order::Setup(Setup { identity, limits, freshness }) = message else { return Err(WorkerError::NoSettings) };
     if let Some(identity) = identity {
         check(identity)?;
     }
@@ -58,9 +75,13 @@ pub async fn work() -> Result<(), WorkerError> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| WorkerError::Rights(error.into()))?;
     raise_descriptor_limit();
 
-    // The supervisor swaps the routes as soon as it learns of a change.
-    let relay = Relay::new(limits, Arc::new(Demand::default()));
-    let mut work = Work { channel, relay, open: BTreeSet::new() };
+    let demand = Arc::new(freshness.map_or_else(Demand::default, Demand::new));
+    let mut relay = Relay::new(limits, demand.clone());
+    relay.start().map_err(WorkerError::Runtime)?;
+    let filter = filter_calls()?;
+    tracing::info!(landlock = %domain, seccomp = %filter, "the worker is restricted");
+
+    let mut work = Work { channel, relay, open: BTreeSet::new(), wishes: Wishes::of(demand) };
     match work.until_end().await? {
         End::Drain => tokio::select! {
             () = work.relay.drain() => {}
@@ -95,6 +116,7 @@ struct Work {
     channel: Channel<Report, Order>,
     relay: Relay,
     open: BTreeSet<Local>,
+    wishes: Wishes,
 }
 
 /// How the work ends.
@@ -108,10 +130,13 @@ enum End {
 impl Work {
     async fn until_end(&mut self) -> io::Result<End> {
         loop {
-            match self.channel.next().await? {
-                Some(Received { message: Order::Drain, .. }) => return Ok(End::Drain),
-                Some(received) => self.obey(received).await?,
-                None => return Ok(End::Cut),
+            tokio::select! {
+                received = self.channel.next() => match received? {
+                    Some(Received { message: Order::Drain, .. }) => return Ok(End::Drain),
+                    Some(received) => self.obey(received).await?,
+                    None => return Ok(End::Cut),
+                },
+                wish = self.wishes.next() => self.channel.send(&wish.into())?,
             }
         }
     }
@@ -130,7 +155,11 @@ impl Work {
                 }
                 Ok(())
             }
-            Order::Count => self.channel.send(&Report::Counters(self.counters())),
+            Order::Count => self.report_counters(),
+            Order::Refreshed { round } => {
+                self.wishes.fulfilled(Round(round));
+                Ok(())
+            }
             Order::Mark { number } => self.channel.send(&Report::Reached { mark: number }),
             Order::Setup(_) | Order::Drain => Ok(()),
         }
@@ -155,14 +184,28 @@ impl Work {
                 self.open.insert(local);
                 Ok(())
             }
-            Err(error) => self.channel.send(&Report::Refused(Refused { local, message: error.to_string() })),
+            Err(error) => {
+                let message = WORKER_TEXT.cut(error.to_string());
+                self.channel.send(&Report::Refused(Refused { local, message }))
+            }
         }
     }
 
-    fn counters(&self) -> Vec<(Local, Counters)> {
-        let counted = |local: &Local| Some((local.clone(), self.relay.counters(local)?));
-        self.open.iter().filter_map(counted).collect()
+    fn report_counters(&mut self) -> io::Result<()> {
+        let counted = |local: &Local| Some((local.clone(), bounded(self.relay.counters(local)?)));
+        let counters: Vec<_> = self.open.iter().filter_map(counted).collect();
+        for part in counters.chunks(WORKER_COUNTERS.most) {
+            self.channel.send(&Report::Counters(part.to_vec()))?;
+        }
+        Ok(())
     }
+}
+
+fn bounded(mut counters: Counters) -> Counters {
+    if let Some(error) = &mut counters.last_error {
+        error.message = WORKER_TEXT.cut(std::mem::take(&mut error.message));
+    }
+    counters
 }
 
 /// Waits until the supervisor is gone.

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portgate_core::status::Counters;
@@ -107,9 +108,12 @@ async fn a_worker_that_does_not_answer_is_replaced() {
 #[tokio::test]
 async fn a_worker_that_cannot_start_is_an_error() {
     let missing = WorkerSettings { program: PathBuf::from("/nowhere/portgate"), ..settings() };
-    assert_eq!(Worker::start(missing).await.unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    assert_eq!(Worker::start(missing, Arc::default()).await.unwrap_err().kind(), std::io::ErrorKind::NotFound);
     let other = WorkerSettings { program: PathBuf::from("/bin/false"), ..settings() };
-    assert_eq!(soon(Worker::start(other)).await.unwrap_err().to_string(), "the worker ended: exit status: 1");
+    assert_eq!(
+        soon(Worker::start(other, Arc::default())).await.unwrap_err().to_string(),
+        "the worker ended: exit status: 1"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod hostile;
 mod life;
 mod rights;
+mod sandbox;
 mod stage;
 mod traffic;
+mod wishes;

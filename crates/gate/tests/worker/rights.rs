@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use portgate_gate::worker::{Identity, Worker, WorkerSettings};
 use rustix::process::{Pid, geteuid};
@@ -13,7 +14,7 @@ use crate::stage::{Stage, echo, echoed, echoed_udp, end_of, settings, soon, udp_
 
 /// Says why a test cannot be done here. Where everything has to be there, that is a failure.
 #[track_caller]
-fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{why}");
     // Past the test harness, which shows the output of failed tests only.
     let _ = std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
@@ -61,9 +62,18 @@ async fn supervise_with_two_rights() {
     drop(stage);
     ended.await;
 
+    // Nor does one live on that does not end by itself.
+    let lingering = WorkerSettings { arguments: vec!["hostile".to_owned(), "hangs up".to_owned()], ..settings.clone() };
+    let mut stage = Stage::with(lingering).await;
+    let ended = end_of(stage.pid());
+    stage.tcp(&[]);
+    soon(stage.worker.settle()).await;
+    ended.await;
+    drop(stage);
+
     // Without the rights to become somebody else, there is no worker at all.
     act_with(CapabilitySet::empty());
-    Worker::start(settings).await.unwrap_err();
+    Worker::start(settings, Arc::default()).await.unwrap_err();
     act_with(all);
 }
 
@@ -111,6 +121,6 @@ async fn a_worker_that_kept_a_right_refuses_to_work() {
     }
     // Somebody else than it was to be: root, still.
     let identity = Some(Identity { uid: 0, gid: 0 });
-    let error = soon(Worker::start(WorkerSettings { identity, ..settings() })).await.unwrap_err();
+    let error = soon(Worker::start(WorkerSettings { identity, ..settings() }, Arc::default())).await.unwrap_err();
     assert_eq!(error.to_string(), "the worker ended: exit status: 1");
 }

@@ -12,6 +12,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portgate_core::mapping::{HostAddresses, Local};
@@ -20,7 +21,7 @@ use portgate_core::status::Counters;
 use portgate_core::table::{Backend, Reach};
 use portgate_gate::Limits;
 use portgate_gate::worker::{Worker, WorkerEvent, WorkerSettings};
-use portgate_relay::{Bound, bind};
+use portgate_relay::{Bound, Demand, bind};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, Signal, getrlimit, kill_process, pidfd_open, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,13 +56,23 @@ pub fn started_by(script: &str) -> WorkerSettings {
     WorkerSettings { program: PathBuf::from("/bin/sh"), arguments: arguments.into(), ..worker }
 }
 
+/// The settings of a worker that breaks the protocol in this manner.
+pub fn hostile(manner: &str) -> WorkerSettings {
+    WorkerSettings { arguments: vec!["hostile".to_owned(), manner.to_owned()], ..settings() }
+}
+
 impl Stage {
     pub async fn new() -> Self {
         Self::with(settings()).await
     }
 
     pub async fn with(settings: WorkerSettings) -> Self {
-        Self { worker: soon(Worker::start(settings)).await.unwrap(), events: Vec::new() }
+        Self::on_demand(settings, Arc::default()).await
+    }
+
+    /// With a worker whose routes somebody has to refresh.
+    pub async fn on_demand(settings: WorkerSettings, demand: Arc<Demand>) -> Self {
+        Self { worker: soon(Worker::start(settings, demand)).await.unwrap(), events: Vec::new() }
     }
 
     /// A mapping to be opened: `stage.tcp(&[backend])`.

@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use crate::lab::{self, Lab, ask, connect, local, say, shell, table, tcp};
+use crate::lab::{self, BRIDGE, Lab, ask, connect, identity, local, say, shell, table, tcp};
 use portgate_core::control::Detail;
 
 fn session(end: &str) -> UdpSocket {
@@ -127,10 +127,37 @@ fn a_flow_that_a_killed_gate_led_elsewhere_moves() {
         assert_eq!(ask(&flow, "hello", lab::PATIENCE).unwrap(), "one hello");
         drop(path);
         // A process that another test is just starting has the socket as well, for a moment.
-        lab::eventually(|| !shell("nft list tables").contains("portgate"));
+        lab::eventually(|| !shell("nft list tables").contains(identity("lab").table()));
         assert_eq!(ask(&flow, "hello", lab::PATIENCE).unwrap(), "one hello");
         let mut path = lab.datapath();
         path.apply(&table(&[("127.0.0.1:8080/udp", &["172.30.0.3:80"])])).unwrap();
         assert_eq!(ask(&flow, "hello", lab::PATIENCE).unwrap(), "two hello");
+    });
+}
+
+#[test]
+fn a_mapping_of_all_addresses_leaves_flows_to_other_machines_alone() {
+    if !lab::may_run() {
+        return;
+    }
+    let lab = Lab::new().node(2, "node").node(3, "other");
+    // A firewall that lets in nothing from the bridge but answers.
+    lab.host.shell(&format!(
+        "nft 'add table ip other; add chain ip other input {{ type filter hook input priority 0; }}
+         add rule ip other input iifname {BRIDGE} ct state new drop'"
+    ));
+    let resolver = lab.at(1).run(|| UdpSocket::bind("172.30.0.3:53").unwrap());
+    resolver.set_read_timeout(Some(lab::PATIENCE)).unwrap();
+    let mut path = lab.datapath();
+    lab.host.run(|| {
+        let query = UdpSocket::bind("172.30.0.1:0").unwrap();
+        query.connect("172.30.0.3:53").unwrap();
+        query.set_read_timeout(Some(lab::PATIENCE)).unwrap();
+        query.send(b"query").unwrap();
+        let (_, client) = resolver.recv_from(&mut [0; 16]).unwrap();
+        path.apply(&table(&[("0.0.0.0:53/udp", &["172.30.0.2:80"])])).unwrap();
+        resolver.send_to(b"answer", client).unwrap();
+        assert_eq!(query.recv(&mut [0; 16]).unwrap(), 6, "the flow is forgotten");
+        assert_eq!(ask(&session("127.0.0.1:53"), "hello", lab::PATIENCE).unwrap(), "node hello");
     });
 }

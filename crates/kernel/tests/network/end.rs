@@ -64,7 +64,7 @@ fn a_killed_gate_leaves_no_table_and_what_else_it_leaves_is_cleaned() {
             assert!(matches!(Datapath::start(identity("lab"), place()), Err(Error::Taken)));
             gate.kill().unwrap();
             gate.wait().unwrap();
-            assert!(!shell("nft list ruleset").contains("portgate"));
+            assert!(!shell("nft list tables").contains(identity("lab").table()));
             assert_ne!(lab::everything(BRIDGE), before);
             if succeed {
                 Datapath::start(identity("lab"), place()).unwrap().end().unwrap();

@@ -5,7 +5,9 @@
 mod carry;
 mod change;
 mod container;
+mod descriptors;
 mod end;
+mod guard;
 mod lab;
 mod mend;
 mod routes;

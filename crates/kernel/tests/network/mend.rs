@@ -21,6 +21,7 @@ fn nobody_can_flush_a_table_that_has_an_owner() {
         shell(&format!("! nft delete table ip {}", identity("lab").table()));
         assert!(!shell("nft list tables").contains("other"));
         assert_eq!(tcp("127.0.0.1:8080").unwrap(), "node hello");
+        assert!(path.mend().unwrap(), "the guard that outlives the gate has no owner");
         assert!(!path.mend().unwrap());
     });
 }
@@ -82,17 +83,21 @@ fn settings_rule_and_routes_are_put_back() {
     lab.host.run(|| {
         path.apply(&table(&[("127.0.0.1:8080/tcp", &["10.43.0.10:80 via 172.30.0.2"])])).unwrap();
         let whole = lab::everything(BRIDGE);
-        for harm in [
-            format!("echo 0 > /proc/sys/net/ipv4/conf/{BRIDGE}/route_localnet"),
-            format!("echo 0 > /proc/sys/net/ipv4/conf/{BRIDGE}/src_valid_mark"),
-            format!("ip rule del fwmark {mark}"),
-            format!("ip route flush table {mark}"),
-            format!("ip link set {BRIDGE} down; ip link set {BRIDGE} up"),
+        let guard = format!("portgate-guard-{BRIDGE}");
+        for (harm, is_set) in [
+            (format!("echo 0 > /proc/sys/net/ipv4/conf/{BRIDGE}/route_localnet"), false),
+            (format!("echo 0 > /proc/sys/net/ipv4/conf/{BRIDGE}/src_valid_mark"), false),
+            (format!("ip rule del fwmark {mark}"), true),
+            (format!("ip route flush table {mark}"), true),
+            (format!("ip link set {BRIDGE} down; ip link set {BRIDGE} up"), true),
+            (format!("nft delete table ip {guard}"), true),
+            (format!("nft flush chain ip {guard} guard"), true),
         ] {
             shell(&harm);
+            assert_eq!(path.is_set(), is_set, "{harm}");
             assert!(path.mend().unwrap(), "{harm}");
             assert_eq!(lab::everything(BRIDGE), whole, "{harm}");
-            assert!(!path.mend().unwrap(), "{harm}");
+            assert!(path.is_set() && !path.mend().unwrap(), "{harm}");
         }
     });
 }

@@ -8,7 +8,7 @@ use portgate_docker::gate::state_path;
 use portgate_docker::settings::Settings as EngineSettings;
 use portgate_gate::leftovers;
 use portgate_gate::paths::{ENGINE_SOCKET, ProcessPaths};
-use portgate_gate::worker::{self, Identity, WorkerSettings};
+use portgate_gate::worker::{Identity, WorkerSettings};
 use portgate_gate::{Ending, HostPlace, Limits, Place, Settings, client};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -34,20 +34,20 @@ pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
                 let keep = keep.unwrap_or_else(|| directory.clone());
                 return run_process(ProcessPaths { directory, keep }, demo_node).await;
             }
-            let (place, limits) = match placement {
-                PlacementArgument::Published => (Place::Published(datapath.into()), Limits::default()),
-                PlacementArgument::Host => (host_place(network, datapath.into()), Limits::default()),
+            let datapath = datapath.into();
+            let place = match placement {
+                PlacementArgument::Published => Place::Published(datapath),
+                PlacementArgument::Host => host_place(network, datapath),
             };
-            let settings = Settings { place, state: PathBuf::from(state_path(&name)), socket, limits };
+            let (state, limits) = (PathBuf::from(state_path(&name)), Limits::default());
+            let worker = has_rights(&place).then(|| worker_settings(limits.clone()));
+            let settings = Settings { place, state, socket, limits, worker };
             match portgate_gate::run(settings).await? {
                 Ending::Asked => Ok(()),
                 Ending::ClusterDeleted(cluster) => Ok(own_engine().await?.bury(&name, &cluster).await?),
             }
         }
-        GateCommand::Worker => {
-            view::log(LevelFilter::INFO);
-            Ok(worker::work().await?)
-        }
+        GateCommand::Worker => worker(),
         GateCommand::Sweep { cluster_provider, cluster_name, bridge, gate, run } => {
             let provider = Provider::from_name(&cluster_provider).ok_or(Failure::NoCluster)?;
             let cluster = ClusterId { provider, name: cluster_name };
@@ -64,6 +64,12 @@ pub(crate) async fn gate(command: GateCommand) -> Result<(), Failure> {
     }
 }
 
+/// A gate's worker. It has to be the only thread of its process.
+pub(crate) fn worker() -> Result<(), Failure> {
+    view::log(LevelFilter::INFO);
+    Ok(portgate_gate::worker::work()?)
+}
+
 async fn run_process(paths: ProcessPaths, node: Option<demo_node::Ports>) -> Result<(), Failure> {
     let gate = portgate_gate::run(process_gate::settings(&paths));
     match node {
@@ -77,18 +83,21 @@ async fn run_process(paths: ProcessPaths, node: Option<demo_node::Ports>) -> Res
 }
 
 fn host_place(network: Option<String>, datapath: Datapath) -> Place {
-    let worker = WorkerSettings {
-        program: PathBuf::from("/proc/self/exe"),
-        arguments: ["gate", "worker"].map(str::to_owned).to_vec(),
-        identity: Some(WORKER),
-        limits: Limits::default(),
-    };
-    Place::Host(HostPlace {
-        network: network.unwrap_or_default(),
-        engine: PathBuf::from(ENGINE_SOCKET),
-        datapath,
-        worker,
-    })
+    let network = network.unwrap_or_default();
+    Place::Host(HostPlace { network, engine: PathBuf::from(ENGINE_SOCKET), datapath })
+}
+
+/// Whether the gate's process has rights, so that another one has to touch traffic.
+fn has_rights(place: &Place) -> bool {
+    match place {
+        Place::Host(_) | Place::Published(Datapath::Kernel) => true,
+        Place::Published(Datapath::Relay) | Place::Process(_) => false,
+    }
+}
+
+fn worker_settings(limits: Limits) -> WorkerSettings {
+    let arguments = ["gate", "worker"].map(str::to_owned).to_vec();
+    WorkerSettings { program: PathBuf::from("/proc/self/exe"), arguments, identity: Some(WORKER), limits }
 }
 
 /// The engine whose socket is mounted in this container.

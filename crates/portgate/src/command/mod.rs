@@ -26,7 +26,7 @@ pub(crate) use completion::completion;
 pub(crate) use demo::demo;
 pub(crate) use down::down;
 pub(crate) use forward::forward;
-pub(crate) use gate::gate;
+pub(crate) use gate::{gate, worker};
 pub(crate) use logs::logs;
 pub(crate) use ls::ls;
 pub(crate) use migrate::migrate;

@@ -31,7 +31,7 @@ names! {
     Engine Call Cluster Image ImageStore Create Exec State Client Gate Store Worker Leftovers Sweep Access Api Door Target
     HostPort Word UnknownObject UnknownNamespace NoServices UdpByApi NotByApi NoBackend NeedsRoute Conflict NoHostPlacement
     OtherSite NoCluster SeveralClusters UnusableNetwork UnknownCluster ClusterStopped NodeStopped UnknownContainer PortTaken
-    PortPrivileged NoAddress Many NotOpen NothingOpen GateNotRunning GateNewer Contended Unproven Broken WorseThanBefore
+    PortPrivileged NoAddress Many NotOpen NothingOpen GateNotRunning GateSilent GateNewer Contended Unproven Broken WorseThanBefore
     GateEnded System Several Interrupted
 }
 
@@ -137,6 +137,7 @@ impl Foreign<'_> {
             stopped(Provider::Network, None),
             Failure::NodeStopped { node: name.clone() },
             Failure::UnknownContainer { name: name.clone(), network: name.clone(), nearest: no_nearest, known },
+            Failure::GateSilent { gate: name.clone(), why: name.clone() },
             Failure::GateNotRunning { gate: name.clone(), state: name.clone() },
             Failure::GateNewer { gate: name.clone(), theirs: name.clone(), ours: "0.1.0" },
             Failure::Contended { cluster: name.clone() },
@@ -189,7 +190,9 @@ fn text_from_outside_forges_no_error_and_no_hint() {
             assert_eq!(lines.len(), expected, "{}: {printed:?}", name(&failure));
             assert!(lines[0].starts_with("error: "), "{printed}");
             assert!(lines.get(1).is_none_or(|hint| hint.starts_with("hint: ")), "{printed}");
-            lines.iter().for_each(|line| hostile::assert_is_line(line));
+            for line in &lines {
+                hostile::assert_is_line(line);
+            }
         }
     }
 }

@@ -130,7 +130,10 @@ mod tests {
             open: vec![Local { addresses: HostAddresses::loopback(), port, protocol: Protocol::Tcp }],
         };
         let object = |text: &str| ObjectKey { kind: Kind::Service, namespace: text.to_owned(), name: text.to_owned() };
-        let unknown = |text: &str| NoBackend::NoPort { object: object(text), port: PortName::Name(text.to_owned()) };
+        let unknown = |text: &str| {
+            let (object, port) = (object(text), PortName::Name(text.to_owned()));
+            NoBackend::NoPort { object, port, protocol: Protocol::Tcp }
+        };
         check_row(|text| row(text, Some(unknown(text))));
         check_row(|text| row(text, None));
     }

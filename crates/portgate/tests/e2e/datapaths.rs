@@ -64,7 +64,7 @@ async fn the_kernel_carries_published_ports_if_it_is_asked_to() {
     assert_eq!(cluster.mapping_of(port, "tcp").await["placement"], "published");
     let config = cluster.inspect(&cluster.gate()).await["HostConfig"].take();
     assert_eq!(config["CapDrop"], serde_json::json!(["ALL"]));
-    assert_eq!(config["CapAdd"].as_array().unwrap().len(), 1, "{}", config["CapAdd"]);
+    assert_eq!(config["CapAdd"].as_array().unwrap().len(), 3, "{}", config["CapAdd"]);
 }
 
 #[tokio::test]

@@ -231,7 +231,8 @@ async fn labels_of_a_container_cannot_reach_the_terminal() {
         &format!("dev.portgate.demo={}", cluster.name),
     ];
     let labels = labels.iter().flat_map(|label| ["--label", label]);
-    let start = ["run", "--detach", "--network", &cluster.network()].into_iter().chain(labels.map(|text| text));
+    let network = cluster.network();
+    let start = ["run", "--detach", "--network", &network].into_iter().chain(labels.map(|text| text));
     cluster.docker(&start.chain([cluster.image(), "idle"]).collect::<Vec<_>>()).await;
     let is_shown =
         |text: &str| text.chars().all(|character| character == '\n' || portgate_core::escape::is_safe(character));

@@ -5,6 +5,7 @@
 
 mod choosing;
 mod client;
+mod crowd;
 mod datapaths;
 mod demo;
 mod down;

@@ -81,7 +81,7 @@ async fn the_good_endpoints_beside_it_are_led_to_and_the_log_says_what_is_not() 
     }
     let backends = cluster.mapping(port).await["backends"].take();
     assert_eq!(backends.as_array().unwrap().len(), 1, "{backends:#}");
-    assert_eq!(backends[0]["address"], format!("{PODS[0]}:{INNER}"), "{backends:#}");
+    assert_eq!(backends[0]["address"], format!("{}:{INNER}", PODS[0]), "{backends:#}");
     let logs = cluster.run("logs").await.ok();
     let is_said = |line: &str| line.contains("not led to") && line.contains(&bridge);
     assert!(logs.stdout.lines().chain(logs.stderr.lines()).any(is_said), "{}{}", logs.stdout, logs.stderr);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use portgate_core::status::Placement;
@@ -74,6 +74,11 @@ impl Carried {
         counts.sum()
     }
 
+    /// The name of the table that keeps the cluster's containers from the host's loopback.
+    fn guard(&self) -> String {
+        format!("portgate-guard-{}", self.bridge)
+    }
+
     fn loopback_on_bridge(&self) -> PathBuf {
         PathBuf::from(format!("/proc/sys/net/ipv4/conf/{}/route_localnet", self.bridge))
     }
@@ -133,7 +138,8 @@ fn traffic_flows_on_when_a_firewall_flushes_and_reloads() {
         carried.outlives(&["nft", "-f", file.to_str().unwrap()]).await;
         carried.outlives(&["nft", "flush", "ruleset"]).await;
         let left = run(&["nft", "list", "tables"]).await;
-        assert_eq!(left.lines().count(), 1, "{left}");
+        let ours = [carried.cluster.table(), carried.guard()].map(|table| format!("table ip {table}"));
+        assert_eq!(left.lines().collect::<BTreeSet<_>>(), ours.iter().map(String::as_str).collect(), "{left}");
     });
 }
 
@@ -160,6 +166,41 @@ fn a_setting_that_others_turn_off_is_on_again_when_the_state_is_asked_for() {
         carried.cluster.run("ls").await.ok();
         assert!(carried.carries_loopback());
         assert!(carried.is_carried().await);
+    });
+}
+
+#[test]
+fn a_setting_that_others_turn_off_is_on_again_by_itself() {
+    in_own_network(async || {
+        let _turn = turn().await;
+        let Some(carried) = Carried::opened().await else { return };
+        for _ in 0..3 {
+            fs::write(carried.loopback_on_bridge(), "0").unwrap();
+            let off = Instant::now();
+            eventually(async || carried.carries_loopback().then_some(())).await;
+            println!("the setting was on again after {:?}", off.elapsed());
+            assert!(off.elapsed() < STANDSTILL);
+            assert!(carried.is_carried().await);
+        }
+    });
+}
+
+#[test]
+fn the_guard_outlives_a_gate_that_is_killed() {
+    in_own_network(async || {
+        let _turn = turn().await;
+        let Some(carried) = Carried::opened().await else { return };
+        let cluster = &carried.cluster;
+        cluster.docker(&["kill", &cluster.gate()]).await;
+        eventually(async || cluster.tables().await.is_empty().then_some(())).await;
+        assert!(carried.carries_loopback());
+        let guard = run(&["nft", "list", "table", "ip", &carried.guard()]).await;
+        for end in ["daddr", "saddr"] {
+            assert!(guard.contains(&format!("iifname \"{}\" ip {end} 127.0.0.0/8 drop", carried.bridge)), "{guard}");
+        }
+        cluster.run("down").await.ok();
+        assert!(!carried.carries_loopback());
+        assert!(!run(&["nft", "list", "tables"]).await.contains("portgate"));
     });
 }
 

@@ -308,7 +308,7 @@ fn a_published_gate_may_programme_its_own_network() {
     assert_eq!(kernel["Cmd"].as_array().unwrap()[4..], ["--datapath", "kernel"]);
     assert_eq!((&kernel["User"], &relay["User"]), (&"0:0".into(), &"65534:65534".into()));
     let [mut kernel, relay] = [kernel, relay].map(|body| body["HostConfig"].clone());
-    assert_eq!(kernel["CapAdd"], serde_json::json!(["NET_ADMIN"]));
+    assert_eq!(kernel["CapAdd"], serde_json::json!(["NET_ADMIN", "SETUID", "SETGID"]));
     assert_eq!(kernel["Sysctls"]["net.ipv4.ip_forward"], "1");
     assert_eq!(kernel["Sysctls"]["net.ipv4.conf.all.src_valid_mark"], "1");
     for changed in ["CapAdd", "Sysctls", "Tmpfs"] {
