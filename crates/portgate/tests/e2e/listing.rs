@@ -232,7 +232,7 @@ async fn labels_of_a_container_cannot_reach_the_terminal() {
     ];
     let labels = labels.iter().flat_map(|label| ["--label", label]);
     let network = cluster.network();
-    let start = ["run", "--detach", "--network", &network].into_iter().chain(labels.map(|text| text));
+    let start = ["run", "--detach", "--network", &network].into_iter().chain(labels);
     cluster.docker(&start.chain([cluster.image(), "idle"]).collect::<Vec<_>>()).await;
     let is_shown =
         |text: &str| text.chars().all(|character| character == '\n' || portgate_core::escape::is_safe(character));
