@@ -23,7 +23,7 @@ fn check(_: &[u8]) -> bool {
 
 /// Checks that a message is the same once it was sent and received again. Returns whether there is one.
 #[cfg(target_os = "linux")]
-fn comes_back(read: fn(&[&[u8]]) -> std::io::Result<Option<Vec<u8>>>, packets: &[&[u8]]) -> bool {
+fn comes_back(read: impl Fn(&[&[u8]]) -> std::io::Result<Option<Vec<u8>>>, packets: &[&[u8]]) -> bool {
     const COMPLETE: u8 = 1;
 
     let Ok(Some(message)) = read(packets) else { return false };

@@ -18,7 +18,10 @@ fn page() -> String {
 /// The tests that a text names, as `file::test` in backticks. Files are named from `crates` on.
 fn named(text: &str) -> Vec<(&str, &str)> {
     let quoted = text.split('`').skip(1).step_by(2);
-    quoted.filter_map(|quoted| quoted.split_once("::")).filter(|(file, _)| file.ends_with(".rs")).collect()
+    quoted
+        .filter_map(|quoted| quoted.split_once("::"))
+        .filter(|(file, _)| Path::new(file).extension().is_some_and(|extension| extension == "rs"))
+        .collect()
 }
 
 /// The items of the page's lists that are claims.

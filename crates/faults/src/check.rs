@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn promise(failures: Failures) -> Promise {
-        Promise { failures, silence: Until::End(Duration::from_secs(60)) }
+        Promise { failures, silence: Until::End(Duration::from_mins(1)) }
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Conversations {
         }
     }
 
+    /// Whether one that was ended to make room still has its descriptor.
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.tasks.len() > self.most
+    }
+
     /// Ends when a conversation has; never, where there is none. Cancel-safe.
     pub(crate) async fn ended(&mut self) {
         if self.tasks.join_next().await.is_none() {
@@ -185,8 +190,7 @@ async fn ask(calls: &mpsc::Sender<Call>, request: Request) -> Option<Response> {
 mod tests {
     use std::time::Duration;
 
-    use portgate_core::control::ProbeOutcome;
-    use portgate_core::control::ProbeResult;
+    use portgate_core::control::{ProbeOutcome, ProbeResult};
 
     use super::*;
 
@@ -287,6 +291,9 @@ mod tests {
         assert!(asks(&mut second).await);
         assert!(asks(&mut first).await);
         let mut third = stage.client();
+        assert!(stage.conversations.are_too_many(), "the third waits to be accepted until the second is gone");
+        stage.conversations.ended().await;
+        assert!(!stage.conversations.are_too_many());
         hung_up(&mut second).await;
         assert!(asks(&mut first).await && asks(&mut third).await);
     }

@@ -207,9 +207,8 @@ impl Follower {
         loop {
             let deleted = self.gone_since.map(|since| since + DELETED);
             tokio::select! {
-                seen = self.look() => match self.take(seen) {
-                    Some(seen) => return Some(seen),
-                    None => continue,
+                seen = self.look() => if let Some(seen) = self.take(seen) {
+                    return Some(seen);
                 },
                 () = until(deleted) => return None,
             }

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use portgate_core::control::{Request, Response};
 use portgate_core::limits::CONTROL_CONNECTIONS;
@@ -11,6 +12,7 @@ use portgate_relay::Backoff;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::conversation::Conversations;
 
@@ -19,6 +21,9 @@ const PRIVATE: u32 = 0o600;
 
 /// The mode of a control socket's directory, where it is not there yet: the socket's own mode decides who may use it.
 const DIRECTORY: u32 = 0o755;
+
+/// How soon it is said again that no connection can be accepted.
+const TOLD_AGAIN: Duration = Duration::from_mins(1);
 
 /// The bits of a file's mode that are permissions.
 const PERMISSIONS: u32 = 0o777;
@@ -68,12 +73,12 @@ pub(crate) fn remove(path: &Path) {
 /// the place of that which was silent for longest. So nobody who holds connections keeps others from being heard, or the
 /// gate from having descriptors for its own work.
 pub(crate) async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
+    let mut entrance = Entrance { listener, backoff: Backoff::default(), told: None };
     let mut conversations = Conversations::new(most());
-    let mut backoff = Backoff::default();
     loop {
         tokio::select! {
             () = calls.closed() => break,
-            stream = accept(&listener, &mut backoff) => conversations.begin(stream, &calls),
+            stream = entrance.accept(), if !conversations.are_too_many() => conversations.begin(stream, &calls),
             () = conversations.ended() => {}
         }
     }
@@ -87,19 +92,30 @@ fn most() -> usize {
     CONTROL_CONNECTIONS.most.min(descriptors / 4).max(1)
 }
 
-/// Accepts the next connection, whatever it takes. Cancel-safe.
-async fn accept(listener: &UnixListener, backoff: &mut Backoff) -> UnixStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                backoff.succeeded();
-                return stream;
-            }
-            Err(error) => {
-                if backoff.is_fresh() {
-                    tracing::warn!(%error, "cannot accept on the control socket for now");
+/// Where clients come from.
+struct Entrance {
+    listener: UnixListener,
+    backoff: Backoff,
+    /// When it was last said that none can be accepted.
+    told: Option<Instant>,
+}
+
+impl Entrance {
+    /// Accepts the next connection, whatever it takes. Cancel-safe.
+    async fn accept(&mut self) -> UnixStream {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    self.backoff.succeeded();
+                    return stream;
                 }
-                tokio::time::sleep(backoff.failed()).await;
+                Err(error) => {
+                    if self.told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN) {
+                        tracing::warn!(%error, "cannot accept on the control socket for now");
+                        self.told = Some(Instant::now());
+                    }
+                    tokio::time::sleep(self.backoff.failed()).await;
+                }
             }
         }
     }

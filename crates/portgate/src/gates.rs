@@ -213,11 +213,14 @@ impl Report {
             }
             Gate::Process { paths, .. } => match live(engine, &gate, detail, patience).await {
                 Ok(live) => live,
-                Err(Failure::Client(ClientError::Connect { .. })) => {
-                    Contents::Stopped { state: Ok(Store::new(paths.state()).load()?), word: "stopped".to_owned() }
-                }
                 Err(failure) => {
-                    Contents::Silent { state: Ok(Store::new(paths.state()).load()?), why: failure.to_string() }
+                    let state = Store::new(paths.state()).load().map_err(Failure::from);
+                    match failure {
+                        Failure::Client(ClientError::Connect { .. }) => {
+                            Contents::Stopped { state, word: "stopped".to_owned() }
+                        }
+                        failure => Contents::Silent { state, why: failure.to_string() },
+                    }
                 }
             },
         };
@@ -321,7 +324,7 @@ fn idle(mapping: &Mapping, state: MappingState) -> MappingStatus {
         target: mapping.target.clone(),
         backends: Vec::new(),
         datapath: Datapath::Relay,
-        relay_because: Some(RelayReason::Stopped),
+        relay_because: (state == MappingState::Stopped).then_some(RelayReason::Stopped),
         state,
         counters: Counters::default(),
     }

@@ -1,6 +1,7 @@
 //! portgate: open ports on a Kubernetes cluster that is already running.
 
 #![allow(clippy::large_futures, reason = "one command runs, once")]
+#![warn(clippy::print_stderr, clippy::print_stdout, reason = "the view escapes what it prints")]
 
 mod apply;
 mod args;

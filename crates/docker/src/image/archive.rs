@@ -170,13 +170,13 @@ mod tests {
             ("/Config/Labels", json!({ "dev.portgate.image": "true" })),
         ];
         for (path, value) in changes {
-            let mut changed = found.clone();
-            *changed.pointer_mut(path).unwrap() = value;
-            assert!(!is(&changed), "{path}");
+            let mut other = found.clone();
+            *other.pointer_mut(path).unwrap() = value;
+            assert!(!is(&other), "{path}");
         }
-        let mut changed = found.clone();
-        changed["Config"]["Env"] = json!(["PORTGATE_SOCKET=/elsewhere"]);
-        assert!(!is(&changed));
+        let mut other = found.clone();
+        other["Config"]["Env"] = json!(["PORTGATE_SOCKET=/elsewhere"]);
+        assert!(!is(&other));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::*;
 
 const IMAGE: &str = "sha256:01";
 
-fn container(id: &str, labels: Value) -> ContainerSummary {
+fn container(id: &str, labels: &Value) -> ContainerSummary {
     serde_json::from_value(json!({
         "Id": id, "Names": [format!("/{id}")], "ImageID": IMAGE, "State": "running", "Labels": labels,
         "HostConfig": { "NetworkMode": "bridge" },
@@ -43,7 +43,7 @@ fn rejections(believed: &Believed) -> Vec<String> {
 #[test]
 fn a_node_is_known_by_labels_of_its_own() {
     for labels in [k3d_node(), kind_node(), minikube_node()] {
-        let node = container("node", labels);
+        let node = container("node", &labels);
         let plain = json!({ "org.opencontainers.image.title": "k3s", "k3d.cluster": "another" });
         let believed = judge(vec![node.clone()], &image(&plain));
         assert_eq!((believed.containers, believed.rejections), (vec![node], Vec::new()));
@@ -62,7 +62,7 @@ fn labels_of_an_image_make_nothing_of_a_container() {
         (json!({ "dev.portgate.demo": "d" }), "a part of a demo: its label dev.portgate.demo comes from its image"),
     ];
     for (labels, expected) in cases {
-        let believed = judge(vec![container("fake", labels.clone())], &image(&labels));
+        let believed = judge(vec![container("fake", &labels)], &image(&labels));
         assert_eq!(rejections(&believed), [format!("container fake is not believed to be {expected}")]);
         assert_eq!(claim(&believed.containers[0]), None);
     }
@@ -70,14 +70,14 @@ fn labels_of_an_image_make_nothing_of_a_container() {
 
 #[test]
 fn a_label_of_an_image_that_changes_nothing_is_not_worth_a_word() {
-    let node = container("node", k3d_node());
+    let node = container("node", &k3d_node());
     let believed = judge(vec![node], &image(&json!({ "app": "k3d", "k3d.cluster.network": "x" })));
     assert_eq!(rejections(&believed), [""; 0]);
 }
 
 #[test]
 fn a_container_whose_image_is_gone_is_not_believed() {
-    let believed = judge(vec![container("node", k3d_node())], &Evidence::default());
+    let believed = judge(vec![container("node", &k3d_node())], &Evidence::default());
     let expected = "container node is not believed to be a node of cluster k3d/my: \
                     its image is gone, and its labels may come from there";
     assert_eq!(rejections(&believed), [expected]);
@@ -87,7 +87,7 @@ fn a_container_whose_image_is_gone_is_not_believed() {
 #[test]
 fn what_is_no_gate_is_hidden_from_nobody() {
     let evidence = |verdict| Evidence { gates: [("it".to_owned(), verdict)].into(), ..image(&json!({})) };
-    let gate = container("it", gate());
+    let gate = container("it", &gate());
     let believed = judge(vec![gate.clone()], &evidence(None));
     assert_eq!((&believed.containers, believed.rejections.len()), (&vec![gate.clone()], 0));
     assert!(crate::clusters::is_gate(&believed.containers[0]));
@@ -108,7 +108,7 @@ fn a_container_with_all_labels_of_its_image_has_one_line() {
     labels["dev.portgate.demo"] = "d".into();
     let reason = Reason::ImageLabel { label: labels::CLUSTER };
     let evidence = Evidence { gates: [("fake".to_owned(), Some(reason))].into(), ..image(&labels) };
-    let believed = judge(vec![container("fake", labels)], &evidence);
+    let believed = judge(vec![container("fake", &labels)], &evidence);
     assert_eq!((believed.rejections.len(), claim(&believed.containers[0])), (1, None));
 }
 

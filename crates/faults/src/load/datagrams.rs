@@ -73,7 +73,7 @@ async fn send(socket: &UdpSocket, seed: u64, record: &Record) {
     loop {
         pace.tick().await;
         let number = record.begin();
-        let length = random.within(if number % LARGE_EVERY == 0 { LARGE } else { LENGTH });
+        let length = random.within(if number.is_multiple_of(LARGE_EVERY) { LARGE } else { LENGTH });
         let length = usize::try_from(length).unwrap_or_default();
         // Refused, where nobody listens for the moment: it is lost, and the next is sent.
         let _ = socket.send(&datagram(seed, number, length)).await;

@@ -127,7 +127,7 @@ async fn what_is_kept_of_all_answers_together_has_a_limit() {
     add_full_slices(&lab, 1).await;
     let api: Api = lab.api().await;
     let large = ObjectKey { kind: Kind::Service, ..key("svc/large.backend") };
-    let objects = soon(api.objects(&[large.clone()])).await.unwrap();
+    let objects = soon(api.objects(std::slice::from_ref(&large))).await.unwrap();
     assert_eq!(objects.services[&large].endpoints.len(), 1000);
     add_full_slices(&lab, 4).await;
     let error = soon(api.objects(&[large])).await.unwrap_err();

@@ -14,7 +14,9 @@ pub(crate) async fn ls(arguments: ListArguments) -> Result<(), Failure> {
     let mut rows: Vec<MappingRow> = reports.iter().flat_map(view::rows).collect();
     rows.sort_by(|a, b| (&a.cluster, &a.mapping.local).cmp(&(&b.cluster, &b.mapping.local)));
     let damages: Vec<&Failure> = reports.iter().filter_map(Report::damage).collect();
-    damages.iter().for_each(|damage| view::warn_of(damage));
+    for damage in &damages {
+        view::warn_of(damage);
+    }
     let mut unlisted = reports.iter().filter_map(Report::unlisted).peekable();
     if rows.is_empty() && unusable.is_empty() && damages.is_empty() && unlisted.peek().is_none() {
         view::note("No port is open. Open one with `portgate open PORT`.");

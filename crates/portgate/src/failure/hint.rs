@@ -11,7 +11,6 @@ use super::Failure;
 
 impl Failure {
     /// What to do about it, where there is something to say: never an empty text.
-    #[expect(clippy::too_many_lines, reason = "one arm for each failure, and none for the rest")]
     pub(crate) fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Engine(error) => return error.hint(),

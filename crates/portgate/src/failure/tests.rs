@@ -190,7 +190,9 @@ fn text_from_outside_forges_no_error_and_no_hint() {
             assert_eq!(lines.len(), expected, "{}: {printed:?}", name(&failure));
             assert!(lines[0].starts_with("error: "), "{printed}");
             assert!(lines.get(1).is_none_or(|hint| hint.starts_with("hint: ")), "{printed}");
-            lines.iter().for_each(|line| hostile::assert_is_line(line));
+            for line in &lines {
+                hostile::assert_is_line(line);
+            }
         }
     }
 }

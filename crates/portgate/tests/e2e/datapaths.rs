@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 
 use crate::client::{tcp_echoes, udp_echoes};
+use crate::processes::GateProcesses;
 use crate::support::{BOTH, Cluster, ECHO, cluster, free_port, host_cluster, local};
 
 /// What `portgate ls -o wide` has beneath DATAPATH, in the order of the ports.
@@ -65,6 +66,24 @@ async fn the_kernel_carries_published_ports_if_it_is_asked_to() {
     let config = cluster.inspect(&cluster.gate()).await["HostConfig"].take();
     assert_eq!(config["CapDrop"], serde_json::json!(["ALL"]));
     assert_eq!(config["CapAdd"].as_array().unwrap().len(), 3, "{}", config["CapAdd"]);
+}
+
+#[tokio::test]
+async fn a_published_gate_that_may_programme_the_kernel_leaves_traffic_to_a_worker() {
+    let Some(cluster) = cluster().await else { return };
+    if !rustix::process::geteuid().is_root() {
+        return crate::support::skipped("only root can look at other users' processes");
+    }
+    let port = free_port();
+    cluster.run(&format!("open --datapath kernel {port}:{BOTH}/tcp+udp")).await.ok();
+    let GateProcesses { supervisor, worker } = GateProcesses::of(&cluster).await;
+    let worker = worker.expect("a worker");
+    assert_eq!(worker.status("Uid"), "65534\t65534\t65534\t65534");
+    assert_eq!(u64::from_str_radix(&worker.status("CapEff"), 16), Ok(0));
+    assert_eq!((worker.status("NoNewPrivs"), worker.status("Seccomp")), ("1".to_owned(), "2".to_owned()));
+    // The container's filters, if it has any, and the worker's own.
+    let filters = [&supervisor, &worker].map(|process| process.status("Seccomp_filters").parse::<u32>().unwrap());
+    assert_eq!(filters[0] + 1, filters[1]);
 }
 
 #[tokio::test]

@@ -132,7 +132,7 @@ async fn changes_nothing(cluster: Cluster) {
     let rejected = document["rejected"].as_array().unwrap().iter();
     let mut claims: Vec<&Value> =
         rejected.filter(|it| it["cluster"]["name"] == *cluster.name).map(|it| &it["claim"]).collect();
-    claims.sort_by_key(|claim| claim.to_string());
+    claims.sort_by_key(ToString::to_string);
     assert_eq!(claims, ["gate", "node", "node"]);
 
     cluster.run(&format!("open {second}:{ECHO}")).await.ok();

@@ -223,6 +223,7 @@ async fn clusters_are_listed_with_their_nodes_addresses_and_states() {
 #[tokio::test]
 async fn labels_of_a_container_cannot_reach_the_terminal() {
     let Some(cluster) = cluster().await else { return };
+    let network = cluster.network();
     let hostile = format!("{}\u{1b}]0;title\u{7}\u{1b}[2J\r\nerror: forged\u{202e}", cluster.name);
     let labels = [
         "app=k3d",
@@ -230,10 +231,10 @@ async fn labels_of_a_container_cannot_reach_the_terminal() {
         &format!("k3d.cluster={hostile}"),
         &format!("dev.portgate.demo={}", cluster.name),
     ];
-    let labels = labels.iter().flat_map(|label| ["--label", label]);
-    let network = cluster.network();
-    let start = ["run", "--detach", "--network", &network].into_iter().chain(labels.map(|text| text));
-    cluster.docker(&start.chain([cluster.image(), "idle"]).collect::<Vec<_>>()).await;
+    let mut start = vec!["run", "--detach", "--network", &network];
+    start.extend(labels.iter().flat_map(|label| ["--label", label]));
+    start.extend([cluster.image(), "idle"]);
+    cluster.docker(&start).await;
     let is_shown =
         |text: &str| text.chars().all(|character| character == '\n' || portgate_core::escape::is_safe(character));
     for format in ["table", "wide", "name", "json", "yaml"] {

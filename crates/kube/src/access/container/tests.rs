@@ -197,7 +197,7 @@ fn a_text_that_is_long_or_deep_or_stands_for_a_long_one_is_refused() {
     let mut bomb = format!("{text}extensions:\n- &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..30 {
         let before = format!("*a{}, ", level - 1).repeat(9);
-        bomb += &format!("- &a{level} [{before}]\n");
+        bomb.push_str(&["- &a", &level.to_string(), " [", &before, "]\n"].concat());
     }
     assert!(read(&bomb).is_err());
 }
