@@ -104,6 +104,13 @@ impl Engine {
         Ok(gates)
     }
 
+    /// Whether a container of this name is anything but a gate of this cluster. The engine refuses the name of a container
+    /// that is just being made, too, and such a one is not there yet.
+    pub async fn is_of_others(&self, name: &str, cluster: &ClusterId) -> Result<bool, call::Error> {
+        let found = self.gate(name).await?;
+        Ok(found.is_some_and(|gate| gate.map_or(true, |gate| gate.cluster != *cluster)))
+    }
+
     /// Makes a gate's container, which does not run yet. Its image and volume and the cluster's network must be there,
     /// even where it will have no endpoint on it. Returns its id.
     pub async fn create_gate(&self, spec: &GateSpec) -> Result<String, Error> {

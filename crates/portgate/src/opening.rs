@@ -166,8 +166,10 @@ impl Opening<'_> {
                 // A port that portgate chose, and another program was faster to take, is chosen anew.
                 Err(Failure::PortTaken { local, .. }) if !is_named(new, &local) => {}
                 Err(failure) if self.lost_a_race(&failure, &planned).await? => {
-                    // Of another portgate that works on the same cluster, or of a container that is no gate of it.
-                    if let Failure::Create(containers::Error::NameTaken { name, .. }) = failure {
+                    // A gate that another portgate is making will be found in its time.
+                    if let Failure::Create(containers::Error::NameTaken { name, .. }) = failure
+                        && self.engine.is_of_others(&name, &self.cluster.id).await?
+                    {
                         taken.push(name);
                     }
                     tokio::time::sleep(WAIT).await;

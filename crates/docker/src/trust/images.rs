@@ -18,7 +18,6 @@ pub(super) const LABELS: [&str; 17] = [
     labels::PLACEMENT,
     labels::DATAPATH,
     labels::SWEEP,
-    labels::DEMO,
     "k3d.cluster",
     "k3d.role",
     "k3d.cluster.network",
@@ -29,6 +28,7 @@ pub(super) const LABELS: [&str; 17] = [
     "created_by.minikube.sigs.k8s.io",
     "name.minikube.sigs.k8s.io",
     "role.minikube.sigs.k8s.io",
+    labels::DEMO,
 ];
 
 /// Those of [`LABELS`] that an image has.
