@@ -26,7 +26,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     shorter_than(text, LONGEST)
 }
 
-/// As [`line`], for a whole message or line of a log.
+/// As [`line()`], for a whole message or line of a log.
 pub fn message(text: &str) -> Cow<'_, str> {
     shorter_than(text, LONGEST_MESSAGE)
 }
