@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use http::Request;
 use kube::Client;
 use portgate_core::kubernetes::{Kind, ObjectKey, Objects};
@@ -94,7 +94,7 @@ impl Api {
         let of = |resource, by| Selection { resource, namespace: namespace.map(str::to_owned), by };
         let by = selector.map_or(By::All, |selector| By::Labels(selector.to_owned()));
         let mut known = Known::default();
-        self.ask([of(Resource::Services, by), of(Resource::EndpointSlices, By::All)], &mut known).await?;
+        self.ask(vec![of(Resource::Services, by), of(Resource::EndpointSlices, By::All)], &mut known).await?;
         Ok(known.objects(&known.service_keys()))
     }
 
@@ -128,20 +128,28 @@ impl Api {
         Ok(names.into_iter().collect())
     }
 
-    /// Asks for all these, some at a time.
-    async fn ask(&self, selections: impl IntoIterator<Item = Selection>, known: &mut Known) -> Result<(), Error> {
-        let ask = async |selection: Selection| {
-            let list = self.list(&selection).await?;
-            Ok::<_, Error>((selection, list))
-        };
-        let answers = futures_util::stream::iter(selections).map(ask).buffer_unordered(AT_ONCE);
-        let mut answers = std::pin::pin!(answers);
+    /// Asks for all these, some at a time. Of several failures it reports that of the first selection.
+    async fn ask(&self, selections: Vec<Selection>, known: &mut Known) -> Result<(), Error> {
+        let mut missing: BTreeSet<usize> = (0..selections.len()).collect();
+        let ask = async |(turn, selection): (usize, Selection)| (turn, self.list(&selection).await, selection);
+        let answers = futures_util::stream::iter(selections.into_iter().enumerate()).map(ask);
+        let mut answers = std::pin::pin!(answers.buffer_unordered(AT_ONCE));
+        let mut failed: Option<(usize, Error)> = None;
         // Each is taken at once: another may wait for its turn.
-        while let Some((selection, list)) = answers.try_next().await? {
+        while let Some((turn, answer, selection)) = answers.next().await {
+            missing.remove(&turn);
             let call = || Call::of(Verb::List, &selection, &self.access());
-            known.set(&selection, list.objects).map_err(|limit| Error::too_much(call(), limit))?;
+            let taken = answer
+                .and_then(|list| known.set(&selection, list.objects).map_err(|limit| Error::too_much(call(), limit)));
+            match taken {
+                Err(error) if failed.as_ref().is_none_or(|(first, _)| turn < *first) => failed = Some((turn, error)),
+                _ => {}
+            }
+            if failed.as_ref().is_some_and(|(first, _)| missing.first().is_none_or(|next| next > first)) {
+                break;
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// All objects of a selection.
