@@ -129,8 +129,9 @@ impl Hostility {
         })
     }
 
-    /// Answers whatever is asked for on a connection.
+    /// Answers whatever is asked for on a connection. What came before a request would be no answer to it.
     pub(crate) async fn converse(&self, mut connection: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
+        connection.read_u8().await?;
         connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Ty").await?;
         if *self == Self::EndlessHead {
             let name = [b'x'; CHUNK];
