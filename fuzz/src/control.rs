@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 use portgate_core::cluster::{ClusterId, Provider};
-use portgate_core::control::{MAX_LINE, Request, Response};
+use portgate_core::control::{Request, Response};
+use portgate_core::limits::CONTROL_LINE;
 use portgate_core::state::GateState;
 use tokio_util::codec::{Decoder as _, LinesCodec};
 
@@ -13,7 +14,7 @@ use crate::{Target, state};
 pub const TARGET: Target = Target { name: "control", check, growth: 400 };
 
 fn check(data: &[u8]) -> bool {
-    let mut lines = LinesCodec::new_with_max_length(MAX_LINE);
+    let mut lines = LinesCodec::new_with_max_length(CONTROL_LINE.most);
     let mut input = BytesMut::from(data);
     let mut is_understood = false;
     while let Ok(Some(line)) = lines.decode_eof(&mut input) {

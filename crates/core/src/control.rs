@@ -10,9 +10,6 @@ use crate::state::NodeHost;
 use crate::status::GateStatus;
 use crate::table::OwnAddresses;
 
-/// The longest line of either side, in bytes. A line of 65,535 mappings is about 12 MB.
-pub const MAX_LINE: usize = 32 << 20;
-
 /// What the CLI asks of a gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]

@@ -75,9 +75,6 @@ impl fmt::Display for Limit {
 /// hundred contexts, 600 KiB.
 pub const KUBECONFIG: Limit = Limit::bytes("kubeconfig", 4 << 20);
 
-/// The nodes of one cluster. kind and k3d have been seen with some twenty.
-pub const NODES: Limit = Limit::items("nodes of a cluster", 1000);
-
 /// The state file of a gate. One of 65,535 mappings has about 12 MB.
 pub const STATE: Limit = Limit::bytes("state file", 32 << 20);
 
@@ -164,11 +161,14 @@ pub const API_ANSWER: Duration = Duration::from_secs(10);
 /// How long all pages of one list may take.
 pub const API_LISTING: Duration = Duration::from_mins(1);
 
+/// One line that the CLI and a gate say to each other. One of 65,535 mappings has about 12 MB.
+pub const CONTROL_LINE: Limit = Limit::bytes("control line", 32 << 20);
+
 /// Connections to a gate's control socket at a time. A command has one open, for as long as it runs.
 pub const CONTROL_CONNECTIONS: Limit = Limit::items("connections to a control socket", 32);
 
 /// The requests that a gate has not answered yet, over all connections: two of the longest ones
-/// ([`MAX_LINE`](crate::control::MAX_LINE)).
+/// ([`CONTROL_LINE`]).
 pub const CONTROL_REQUESTS: Limit = Limit::bytes("control socket's requests", 64 << 20);
 
 /// How long a client of the control socket may take to send one request, or to read one answer. The CLI does not wait
@@ -215,6 +215,6 @@ mod tests {
 
     #[test]
     fn a_limit_of_items_reads_as_a_number_of_them() {
-        assert_eq!(NODES.to_string(), "1000 nodes of a cluster");
+        assert_eq!(IMAGES.to_string(), "256 images");
     }
 }

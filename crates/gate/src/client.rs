@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use portgate_core::control::{Detail, MAX_LINE, Refusal, Request, Response};
+use portgate_core::control::{Detail, Refusal, Request, Response};
+use portgate_core::limits::CONTROL_LINE;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
@@ -56,7 +57,7 @@ pub struct Session<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// A conversation over an open connection.
     pub fn new(connection: S) -> Self {
-        Self { lines: Framed::new(connection, LinesCodec::new_with_max_length(MAX_LINE)) }
+        Self { lines: Framed::new(connection, LinesCodec::new_with_max_length(CONTROL_LINE.most)) }
     }
 
     /// Asks, and waits for the answer. A refusal is an error.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portgate_core::control::{MAX_LINE, Refusal, Request, Response};
-use portgate_core::limits::{CONTROL_REQUESTS, CONTROL_SILENCE, CONTROL_TRANSFER};
+use portgate_core::control::{Refusal, Request, Response};
+use portgate_core::limits::{CONTROL_LINE, CONTROL_REQUESTS, CONTROL_SILENCE, CONTROL_TRANSFER};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -148,7 +148,7 @@ impl Conversation {
                 return Some(looked_at + end);
             }
             looked_at = self.request.len();
-            if looked_at > MAX_LINE || !self.read().await {
+            if looked_at > CONTROL_LINE.most || !self.read().await {
                 return None;
             }
         }
